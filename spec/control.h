@@ -1,0 +1,81 @@
+/*
+ * The control messages of the channel: one JSON text each, in CONTROL frames
+ * (wire.h). One C type for all of them; each op uses the fields named with it.
+ * Texts from the guest are hostile: the parser bounds size and depth, and
+ * unknown ops or members of a wrong type are errors.
+ *
+ * host to guest                uses
+ *   create   prepare a container up to the exec of its process: namespaces,
+ *            mounts, lookup of args[0]. container, process, streams, config,
+ *            shares, shm_size. Answered by reply.
+ *   start    exec the created container's process. container. Answered by reply
+ *            (an error is the failed exec).
+ *   exec     run one more process. container, process, streams, config (the
+ *            text of a process.json). Answered by reply after its exec.
+ *   signal   process (0 with all), signal, all. Answered by reply.
+ *   resize   process, width, height. Not answered.
+ * guest to host
+ *   reply    seq; error, when it failed, in words for the user.
+ *   exit     process, status: a wait status as of wait(2). Sent after the
+ *            process's output up to its end.
+ */
+#ifndef VXN_CONTROL_H
+#define VXN_CONTROL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "error.h"
+
+enum control_op {
+	CONTROL_CREATE,
+	CONTROL_START,
+	CONTROL_EXEC,
+	CONTROL_SIGNAL,
+	CONTROL_RESIZE,
+	CONTROL_REPLY,
+	CONTROL_EXIT,
+};
+
+/* A tree of the host that the guest mounts. */
+struct control_share {
+	int32_t mount; /* index in config.json's mounts, -1 = the rootfs */
+	uint32_t stream;
+	bool directory; /* else a single file */
+	bool readonly;
+};
+
+struct control_message {
+	enum control_op op;
+	uint64_t seq;		/* of a request, repeated in its reply; never 0 */
+	char *container;	/* id */
+	uint32_t process;	/* number of the process in this VM, chosen by the host, from 1 */
+	uint32_t stdin_stream;	/* 0 = none: /dev/null inside */
+	uint32_t stdout_stream; /* with a terminal all three are the same stream */
+	uint32_t stderr_stream;
+	char *config; /* JSON text of config.json (create) or process.json (exec) */
+	struct control_share *shares;
+	size_t shares_count;
+	uint64_t
+		shm_size; /* bytes of the host's /dev/shm for it, which is not shared; 0 = unknown */
+	int32_t signal;
+	bool all;
+	uint16_t width, height; /* characters */
+	char *error;		/* NULL = success */
+	int32_t status;
+};
+
+/*
+ * Returns the JSON text, NUL-terminated, to be freed; NULL with err set when
+ * config is not valid JSON or memory is short.
+ */
+char *control_print(const struct control_message *message, struct error *err);
+
+/* Fills message, to be released by control_free whatever the result. */
+int control_parse(const char *text, size_t size, struct control_message *message,
+		  struct error *err);
+
+void control_free(struct control_message *message);
+
+#endif

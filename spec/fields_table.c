@@ -1,0 +1,136 @@
+/*
+ * The table of fields.h, in the order of the spec's schema. A row with an object
+ * or array speaks for all that is inside it.
+ */
+#include "fields.h"
+
+#define APPLY(path)                     \
+	{                               \
+		path, FIELD_APPLY, NULL \
+	}
+#define NOT_YET(path)                     \
+	{                                 \
+		path, FIELD_NOT_YET, NULL \
+	}
+#define WARN(path, reason)               \
+	{                                \
+		path, FIELD_WARN, reason \
+	}
+
+static const char other_platform[] = "belongs to another platform";
+static const char no_lsm[] = "no such security module in the virtual machine";
+
+const struct field_rule field_rules[] = {
+	APPLY("ociVersion"),
+	APPLY("root.path"),
+	APPLY("root.readonly"),
+	APPLY("mounts[].destination"),
+	APPLY("mounts[].source"),
+	APPLY("mounts[].type"),
+	APPLY("mounts[].options"), /* each option for itself: mount_options.c */
+	NOT_YET("mounts[].uidMappings"),
+	NOT_YET("mounts[].gidMappings"),
+	APPLY("hostname"),
+	NOT_YET("domainname"),
+	APPLY("annotations"),
+
+	APPLY("process.terminal"),
+	APPLY("process.consoleSize"),
+	APPLY("process.cwd"),
+	APPLY("process.env"),
+	APPLY("process.args"),
+	WARN("process.commandLine", other_platform),
+	APPLY("process.rlimits"),
+	WARN("process.apparmorProfile", no_lsm),
+	APPLY("process.capabilities"),
+	APPLY("process.noNewPrivileges"),
+	APPLY("process.oomScoreAdj"),
+	NOT_YET("process.scheduler"),
+	WARN("process.selinuxLabel", no_lsm),
+	NOT_YET("process.ioPriority"),
+	NOT_YET("process.execCPUAffinity"),
+	APPLY("process.user.uid"),
+	APPLY("process.user.gid"),
+	APPLY("process.user.umask"),
+	APPLY("process.user.additionalGids"),
+	WARN("process.user.username", other_platform),
+
+	NOT_YET("hooks.prestart"),
+	NOT_YET("hooks.createRuntime"),
+	NOT_YET("hooks.createContainer"),
+	NOT_YET("hooks.startContainer"),
+	NOT_YET("hooks.poststart"),
+	NOT_YET("hooks.poststop"),
+
+	APPLY("linux.namespaces"),
+	NOT_YET("linux.uidMappings"),
+	NOT_YET("linux.gidMappings"),
+	NOT_YET("linux.timeOffsets"),
+	NOT_YET("linux.devices"),
+	NOT_YET("linux.netDevices"),
+	APPLY("linux.cgroupsPath"), /* of the stand-in, on the host */
+	NOT_YET("linux.rootfsPropagation"),
+	APPLY("linux.maskedPaths"),
+	APPLY("linux.readonlyPaths"),
+	WARN("linux.mountLabel", no_lsm),
+	NOT_YET("linux.sysctl"),
+	NOT_YET("linux.seccomp.defaultAction"),
+	NOT_YET("linux.seccomp.defaultErrnoRet"),
+	NOT_YET("linux.seccomp.architectures"),
+	NOT_YET("linux.seccomp.flags"),
+	NOT_YET("linux.seccomp.listenerPath"),
+	NOT_YET("linux.seccomp.listenerMetadata"),
+	NOT_YET("linux.seccomp.syscalls"),
+	NOT_YET("linux.intelRdt"),
+	NOT_YET("linux.personality.domain"),
+	NOT_YET("linux.personality.flags"),
+
+	NOT_YET("linux.resources.devices"),
+	APPLY("linux.resources.memory.limit"), /* the size of the virtual machine */
+	NOT_YET("linux.resources.memory.reservation"),
+	NOT_YET("linux.resources.memory.swap"),
+	NOT_YET("linux.resources.memory.kernel"),
+	NOT_YET("linux.resources.memory.kernelTCP"),
+	NOT_YET("linux.resources.memory.swappiness"),
+	NOT_YET("linux.resources.memory.disableOOMKiller"),
+	NOT_YET("linux.resources.memory.useHierarchy"),
+	NOT_YET("linux.resources.memory.checkBeforeUpdate"),
+	NOT_YET("linux.resources.cpu.shares"),
+	NOT_YET("linux.resources.cpu.quota"),
+	NOT_YET("linux.resources.cpu.burst"),
+	NOT_YET("linux.resources.cpu.period"),
+	NOT_YET("linux.resources.cpu.realtimeRuntime"),
+	NOT_YET("linux.resources.cpu.realtimePeriod"),
+	NOT_YET("linux.resources.cpu.cpus"),
+	NOT_YET("linux.resources.cpu.mems"),
+	NOT_YET("linux.resources.cpu.idle"),
+	NOT_YET("linux.resources.pids.limit"),
+	NOT_YET("linux.resources.blockIO.weight"),
+	NOT_YET("linux.resources.blockIO.leafWeight"),
+	NOT_YET("linux.resources.blockIO.weightDevice"),
+	NOT_YET("linux.resources.blockIO.throttleReadBpsDevice"),
+	NOT_YET("linux.resources.blockIO.throttleWriteBpsDevice"),
+	NOT_YET("linux.resources.blockIO.throttleReadIOPSDevice"),
+	NOT_YET("linux.resources.blockIO.throttleWriteIOPSDevice"),
+	NOT_YET("linux.resources.hugepageLimits"),
+	NOT_YET("linux.resources.network.classID"),
+	NOT_YET("linux.resources.network.priorities"),
+	NOT_YET("linux.resources.rdma"),
+	NOT_YET("linux.resources.unified"),
+
+	NOT_YET("vm.hypervisor.path"),
+	NOT_YET("vm.hypervisor.parameters"),
+	NOT_YET("vm.kernel.path"),
+	NOT_YET("vm.kernel.parameters"),
+	NOT_YET("vm.kernel.initrd"),
+	NOT_YET("vm.image.path"),
+	NOT_YET("vm.image.format"),
+	NOT_YET("vm.hwConfig"),
+
+	WARN("solaris", other_platform),
+	WARN("windows", other_platform),
+	WARN("zos", other_platform),
+	WARN("freebsd", other_platform),
+};
+
+const size_t field_rules_count = sizeof(field_rules) / sizeof(field_rules[0]);

@@ -1,0 +1,101 @@
+/*
+ * The wire format of the channel between the io process on the host and the
+ * relay in the guest: frames on one ordered byte stream (vchan on Xen). Pure
+ * functions, no I/O; the decoder is what a hostile guest meets first and is
+ * fuzzed.
+ *
+ * A frame is a header of 12 bytes, little-endian, and a body:
+ *
+ *	u32 length    bytes of body, at most WIRE_BODY_MAX
+ *	u8  type      enum wire_type
+ *	u8  flags     WIRE_MORE or 0
+ *	u16 reserved  0
+ *	u32 stream    0 for HELLO and CONTROL
+ *
+ * Conversation: the host sends HELLO, the guest answers HELLO; nothing else may
+ * come first. CONTROL carries the JSON texts of control.h. Every other stream
+ * id is chosen by the host, announced in a control message and never used twice
+ * in the life of a VM.
+ *
+ * Kinds of streams:
+ *  - stdio: DATA one way (stdin to the guest; stdout, stderr from it), or both
+ *    ways with one id (terminal). The sender may have WIRE_STDIO_WINDOW bytes of
+ *    body under way; the receiver returns them by CREDIT when it has passed them
+ *    on. END: the sender will send no more on this stream. RESET: the receiver
+ *    reads no more; the sender drops what it has and closes its source, so that
+ *    a writing process gets SIGPIPE. DATA that crosses a RESET is ignored.
+ *  - share: FUSE messages, cut into DATA frames; all but the last of a message
+ *    have WIRE_MORE. Requests (guest to host) use credit of WIRE_SHARE_WINDOW,
+ *    returned when the host has finished the request. Replies use none: the
+ *    relay passes them to /dev/fuse at once.
+ */
+#ifndef VXN_WIRE_H
+#define VXN_WIRE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "error.h"
+
+#define WIRE_VERSION	  1
+#define WIRE_HEADER_SIZE  12
+#define WIRE_BODY_MAX	  (64u << 10)
+#define WIRE_ENTROPY_SIZE 64
+
+#define WIRE_STDIO_WINDOW (256u << 10)
+#define WIRE_SHARE_WINDOW (4u << 20)
+
+/* Limits of a whole CONTROL text, all its frames together. */
+#define WIRE_CONTROL_MAX_TO_GUEST (4u << 20)
+#define WIRE_CONTROL_MAX_TO_HOST  (16u << 10)
+
+enum wire_type {
+	WIRE_HELLO = 1,
+	WIRE_CONTROL = 2,
+	WIRE_DATA = 3,
+	WIRE_END = 4,
+	WIRE_RESET = 5,
+	WIRE_CREDIT = 6, /* body: u32, bytes given back */
+};
+
+#define WIRE_MORE 0x01 /* the message goes on in the next frame of this stream */
+
+struct wire_frame {
+	uint8_t type;
+	uint8_t flags;
+	uint32_t stream;
+	uint32_t length;
+	const uint8_t *body; /* points into the decoded buffer */
+};
+
+/*
+ * Decodes the frame at the start of buf. Returns the number of bytes it takes
+ * (header and body), 0 if more bytes are needed, -1 with err set if this is no
+ * frame: unknown type or flag, reserved bits, a length over WIRE_BODY_MAX or
+ * wrong for the type, a stream id that does not fit the type.
+ */
+long wire_decode(const uint8_t *buf, size_t size, struct wire_frame *frame, struct error *err);
+
+/* Writes the header for a body of length bytes. */
+void wire_encode_header(uint8_t out[WIRE_HEADER_SIZE], uint8_t type, uint8_t flags, uint32_t stream,
+			uint32_t length);
+
+/* Body of a HELLO. The guest's has entropy and time zero. */
+struct wire_hello {
+	uint32_t version;
+	uint64_t realtime_ns;		    /* CLOCK_REALTIME of the host */
+	uint8_t entropy[WIRE_ENTROPY_SIZE]; /* for RNDADDENTROPY */
+};
+
+#define WIRE_HELLO_SIZE (4 + 8 + WIRE_ENTROPY_SIZE)
+
+void wire_encode_hello(uint8_t out[WIRE_HELLO_SIZE], const struct wire_hello *hello);
+
+/* Fails when the size is wrong; names both versions when they differ. */
+int wire_decode_hello(const uint8_t *body, size_t size, struct wire_hello *hello,
+		      struct error *err);
+
+void wire_encode_credit(uint8_t out[4], uint32_t bytes);
+uint32_t wire_decode_credit(const uint8_t body[4]);
+
+#endif
