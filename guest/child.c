@@ -1,0 +1,260 @@
+/*
+ * See child.h. The steps and their order are runc's, as far as a process can see
+ * them: the working directory is tried before and after the user is set, the
+ * program is looked up as that user, and only then it is reported that the
+ * container is created.
+ */
+#include "child.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/close_range.h>
+#include <linux/keyctl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "cleanup.h"
+#include "environment.h"
+#include "lookup.h"
+#include "protocol.h"
+#include "rootfs.h"
+#include "terminal.h"
+#include "user.h"
+
+static int compare_fd(const void *a, const void *b)
+{
+	return *(const int *)a - *(const int *)b;
+}
+
+/*
+ * Pid 1 has descriptors of all containers. A pipe's end kept open here would
+ * keep another container's reader from seeing its end.
+ */
+static int close_others(const struct child_plan *plan, struct error *err)
+{
+	size_t count = 0;
+	CLEANUP_FREE int *keep = calloc(plan->shares_count + 2, sizeof(*keep));
+	unsigned int first = 3;
+
+	if (!keep)
+		return error_set(err, ENOMEM, "close descriptors");
+	keep[count++] = plan->socket;
+	if (plan->init >= 0)
+		keep[count++] = plan->init;
+	for (size_t i = 0; i < plan->shares_count; i++)
+		keep[count++] = plan->shares[i].fd;
+	qsort(keep, count, sizeof(*keep), compare_fd);
+	for (size_t i = 0; i < count; i++) {
+		if ((unsigned int)keep[i] > first)
+			close_range(first, keep[i] - 1, 0);
+		first = keep[i] + 1;
+	}
+	close_range(first, ~0u, 0);
+	return 0;
+}
+
+static int place_stdio(const struct child_plan *plan, struct error *err)
+{
+	for (int i = 0; i < 3; i++)
+		if (plan->stdio[i] >= 0 && dup2(plan->stdio[i], i) < 0)
+			return error_set(err, errno, "place stdio");
+	return close_others(plan, err);
+}
+
+static void reset_signals(void)
+{
+	sigset_t none;
+
+	for (int i = 1; i < NSIG; i++)
+		signal(i, SIG_DFL);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+static int set_oom_score(const struct oci_process *process, struct error *err)
+{
+	CLEANUP_CLOSE int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+	char value[16];
+
+	snprintf(value, sizeof(value), "%d",
+		 process->has_oom_score_adj ? process->oom_score_adj : 0);
+	if (fd < 0 || write(fd, value, strlen(value)) < 0)
+		return error_set(err, errno, "set oom_score_adj to %s", value);
+	return 0;
+}
+
+/* What can be done before the container's file system is there. */
+static int begin(const struct child_plan *plan, struct error *err)
+{
+	reset_signals();
+	/* Nobody in the container may look into this copy of vxn-init. */
+	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+	if (place_stdio(plan, err) < 0 || set_oom_score(plan->process, err) < 0)
+		return -1;
+	if (setsid() < 0)
+		return error_set(err, errno, "setsid");
+	return 0;
+}
+
+static int set_names(const struct oci_config *config, struct error *err)
+{
+	if (config->hostname && sethostname(config->hostname, strlen(config->hostname)) < 0)
+		return error_set(err, errno, "set hostname %s", config->hostname);
+	if (config->domainname && setdomainname(config->domainname, strlen(config->domainname)) < 0)
+		return error_set(err, errno, "set domainname %s", config->domainname);
+	return 0;
+}
+
+static int enter_container(const struct child_plan *plan, struct error *err)
+{
+	const int flags = CLONE_NEWCGROUP | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWNS;
+
+	if (!plan->config) {
+		if (setns(plan->init, flags) < 0 || chdir("/") < 0)
+			return error_set(err, errno, "join container %s", plan->container);
+		return 0;
+	}
+	/* Only now, in the container's cgroup: it becomes the root of what is seen. */
+	if (unshare(CLONE_NEWCGROUP) < 0)
+		return error_set(err, errno, "unshare the cgroup namespace");
+	if (set_names(plan->config, err) < 0)
+		return -1;
+	return rootfs_enter(plan, err);
+}
+
+/* The one open now is the VM's, not the container's. */
+static void reopen_null(const struct child_plan *plan)
+{
+	for (int i = 0; i < 3; i++) {
+		int fd;
+
+		if (plan->stdio[i] >= 0)
+			continue;
+		fd = open("/dev/null", O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+		if (fd < 0)
+			return;
+		dup2(fd, i);
+		close(fd);
+	}
+}
+
+static int set_up_terminal(const struct child_plan *plan, struct error *err)
+{
+	const struct message message = { .type = MESSAGE_TERMINAL };
+	CLEANUP_CLOSE int master = -1;
+
+	if (!plan->process->terminal) {
+		reopen_null(plan);
+		return 0;
+	}
+	master = terminal_open(plan->process, plan->config != NULL, err);
+	if (master < 0)
+		return -1;
+	if (message_send(plan->socket, &message, master, NULL, 0, 0) < 0)
+		return error_set(err, errno, "hand over the terminal");
+	return 0;
+}
+
+/*
+ * So that a process may reopen /dev/stdout when it is not root. Not the owner of
+ * a device, which is the VM's.
+ */
+static void give_stdio(uid_t uid)
+{
+	struct stat st;
+
+	for (int i = 0; i < 3; i++)
+		if (fstat(i, &st) == 0 && st.st_uid != uid &&
+		    !(S_ISCHR(st.st_mode) && major(st.st_rdev) == 1) && fchown(i, uid, -1) < 0)
+			continue; /* as with runc, it only can't be reopened */
+}
+
+static void join_session_keyring(const char *container)
+{
+	char name[300];
+
+	snprintf(name, sizeof(name), "_ses.%s", container);
+	syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, name); /* kernels without keys go on */
+}
+
+static int change_directory(const char *cwd, struct error *err)
+{
+	if (chdir(cwd) < 0)
+		return error_set(err, errno, "chdir to cwd (\"%s\") set in config.json failed",
+				 cwd);
+	return 0;
+}
+
+/* Who the process is. After it, what is done is done as the container's user. */
+static int become_user(const struct oci_process *process, struct error *err)
+{
+	bool changed = chdir(process->cwd) == 0;
+
+	if (!changed && errno != EACCES && errno != EPERM)
+		return change_directory(process->cwd, err);
+	give_stdio(process->user.uid);
+	if (user_set_rlimits(process, err) < 0 || user_become(process, err) < 0)
+		return -1;
+	/* A directory that root may not enter and the user may. */
+	if (!changed && change_directory(process->cwd, err) < 0)
+		return -1;
+	return user_set_capabilities(process, err);
+}
+
+static int wait_for_start(int socket)
+{
+	struct message message = { 0 };
+	size_t size = 0;
+	int fd;
+
+	return message_receive(socket, &message, &fd, NULL, &size, 0) == 1 &&
+			       message.type == MESSAGE_START
+		       ? 0
+		       : -1;
+}
+
+static int set_up(const struct child_plan *plan, struct error *err)
+{
+	const struct message ready = { .type = MESSAGE_READY };
+	CLEANUP_FREE char *program = NULL;
+	char **env;
+
+	if (begin(plan, err) < 0 || enter_container(plan, err) < 0 ||
+	    set_up_terminal(plan, err) < 0)
+		return -1;
+	env = environment_complete(plan->process, err);
+	if (!env)
+		return -1;
+	join_session_keyring(plan->container);
+	if (become_user(plan->process, err) < 0)
+		return -1;
+	program = find_program(plan->process->args[0], env, err);
+	if (!program)
+		return -1;
+	close_range(3, ~0u, CLOSE_RANGE_CLOEXEC);
+	if (message_send(plan->socket, &ready, -1, NULL, 0, 0) < 0)
+		return error_set(err, errno, "report to pid 1");
+	if (plan->config && wait_for_start(plan->socket) < 0)
+		_exit(1);
+	execve(program, plan->process->args, env);
+	return error_set(err, errno, "exec %s", program);
+}
+
+_Noreturn void child_main(const struct child_plan *plan)
+{
+	const struct message failed = { .type = MESSAGE_FAILED };
+	struct error err = { 0 };
+
+	set_up(plan, &err);
+	message_send(plan->socket, &failed, -1, err.message, strlen(err.message), 0);
+	_exit(1);
+}

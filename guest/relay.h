@@ -1,0 +1,126 @@
+/*
+ * The relay: the process that moves bytes between the channel and stdio pipes,
+ * pseudo terminals and /dev/fuse, and control texts between the channel and
+ * pid 1. All of vxn-init's other work waits for file systems that this process
+ * serves, so it never touches a path, never blocks but in epoll_wait, and has its
+ * memory locked. If it ends, pid 1 powers the VM off.
+ *
+ * Descriptors are watched edge-triggered: an event sets a flag of the stream, an
+ * EAGAIN clears it. What has no credit or no room is simply left alone until it
+ * has.
+ */
+#ifndef VXN_GUEST_RELAY_H
+#define VXN_GUEST_RELAY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "channel.h"
+#include "error.h"
+#include "protocol.h"
+#include "relay_output.h"
+#include "wire.h"
+
+/* The largest request the kernel makes: 1 MiB of a WRITE and what goes with it. */
+#define SHARE_REQUEST_MAX ((1u << 20) + 4096u)
+#define SHARE_REPLY_MAX	  SHARE_REQUEST_MAX
+
+#define RELAY_INPUT_SIZE (2u * (WIRE_HEADER_SIZE + WIRE_BODY_MAX))
+
+struct stream {
+	struct stream *next;
+	uint32_t id;
+	enum stream_kind kind;
+	int fd;	   /* -1 = not attached yet, or closed */
+	int epoll; /* that watches fd */
+	bool attached;
+	bool readable, writable; /* fd, since its last event */
+	bool finished;		 /* to be freed */
+	bool host_reset;	 /* the host reads no more */
+	bool host_end;		 /* the host sends no more */
+	bool owe_end, owe_reset; /* frames to be sent, and then the stream is finished */
+	uint32_t credit;	 /* bytes that may be sent to the host */
+	uint32_t owe_credit;	 /* bytes to be given back to it */
+	/* the host's data on its way to fd: a ring of WIRE_STDIO_WINDOW, mapped when needed */
+	uint8_t *input;
+	size_t input_begin, input_size;
+	uint16_t width, height; /* of a terminal; 0 = not told yet */
+	bool exited;		/* of a stdio stream: its process has ended */
+	size_t drain;		/* bytes still to be sent before the process's exit */
+	/* a reply on its way to /dev/fuse, mapped when needed */
+	uint8_t *reply;
+	size_t reply_size;
+};
+
+/* A process's exit, waiting for its output to be sent. */
+struct pending_exit {
+	struct pending_exit *next;
+	uint32_t streams[EXIT_STREAMS_MAX];
+	size_t size;
+	char text[];
+};
+
+struct relay {
+	const struct channel_ops *ops;
+	struct channel *channel;
+	int epoll;
+	int socket;	   /* to pid 1 */
+	bool socket_moves; /* since its last event */
+	bool greeted;
+	struct stream *streams;
+	struct pending_exit *exits;
+	struct text_queue texts; /* for the host */
+	int control;		 /* memfd of the control text that is being received, -1 = none */
+	size_t control_size;
+	int *to_init; /* memfds waiting for pid 1 */
+	size_t to_init_count;
+	/* a request of a share on its way to the host, one at a time */
+	struct stream *request_stream;
+	size_t request_size, request_sent;
+	size_t input_size;
+	struct output output;
+	uint8_t input[RELAY_INPUT_SIZE];
+	uint8_t request[SHARE_REQUEST_MAX];
+};
+
+/*
+ * Runs the relay in the calling process, until the channel closes (returns 0) or
+ * fails (-1).
+ */
+int relay_run(const struct channel_ops *ops, int socket, struct error *err);
+
+/* Stops watching fd and closes it. */
+void stream_close_fd(struct stream *stream);
+
+/* relay_frames.c: what comes from the host, and control texts both ways. */
+int relay_receive(struct relay *relay, bool *progress, struct error *err);
+int relay_forward_control(struct relay *relay, bool *progress, struct error *err);
+struct stream *relay_find(struct relay *relay, uint32_t id);
+struct stream *relay_announce(struct relay *relay, uint32_t id, enum stream_kind kind,
+			      struct error *err);
+
+/* relay_stdio.c. Each returns whether something moved. */
+int stdio_receive(struct relay *relay, struct stream *stream, const uint8_t *data, size_t size,
+		  struct error *err);
+bool stdio_write(struct relay *relay, struct stream *stream);
+bool stdio_read(struct relay *relay, struct stream *stream);
+void stdio_close(struct stream *stream);
+/* The host reads no more: closes, so that a writer gets SIGPIPE, and says END. */
+void stdio_reset(struct stream *stream);
+bool stdio_send_owed(struct relay *relay, struct stream *stream);
+int stdio_exit(struct relay *relay, const struct message *message, const void *text, size_t size,
+	       struct error *err);
+bool stdio_report_exits(struct relay *relay);
+
+/* relay_share.c. */
+int share_receive(struct stream *stream, const struct wire_frame *frame, struct error *err);
+bool share_read(struct relay *relay, struct stream *stream);
+bool share_send_request(struct relay *relay);
+
+/* relay_host.c: hello, entropy, clock, and the process's own safety. */
+void relay_protect_self(void);
+void relay_apply_hello(const struct wire_hello *hello);
+
+#endif
