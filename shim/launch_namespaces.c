@@ -1,0 +1,116 @@
+/*
+ * The namespaces of a stand-in. Those that exist are joined by the launcher, so
+ * that the child is born in them: a pid namespace can't be entered otherwise.
+ * New ones are made by the child, after it has entered its cgroup, which is to
+ * be the root of a new cgroup namespace.
+ *
+ * User namespaces are not made yet (fields.h says so to the user); a mount
+ * namespace is always new and never given by path, because the mounts below the
+ * rootfs are made in it.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "cleanup.h"
+#include "launcher.h"
+
+#ifndef CLONE_NEWTIME
+#define CLONE_NEWTIME 0x00000080
+#endif
+
+static bool is_joinable(enum oci_namespace_type type)
+{
+	return type != OCI_NAMESPACE_MOUNT && type != OCI_NAMESPACE_USER;
+}
+
+static bool is_new(const struct oci_config *config, enum oci_namespace_type type)
+{
+	return config->namespaces[type].present && !config->namespaces[type].path;
+}
+
+int namespaces_join(const struct oci_config *config, struct error *err)
+{
+	for (int type = 0; type < OCI_NAMESPACE_COUNT; type++) {
+		const char *path = config->namespaces[type].path;
+		CLEANUP_CLOSE int fd = -1;
+
+		if (!path || !is_joinable(type))
+			continue;
+		fd = open(path, O_RDONLY | O_CLOEXEC);
+		if (fd < 0)
+			return error_set(err, errno, "open the %s namespace %s",
+					 oci_namespace_proc_name(type), path);
+		if (setns(fd, oci_namespace_clone_flag(type)) < 0)
+			return error_set(err, errno, "join the %s namespace %s",
+					 oci_namespace_proc_name(type), path);
+	}
+	/* A new time namespace is the one that the next child gets. */
+	if (is_new(config, OCI_NAMESPACE_TIME) && unshare(CLONE_NEWTIME) < 0)
+		return error_set(err, errno, "make a time namespace");
+	return 0;
+}
+
+uint64_t namespaces_clone_flags(const struct oci_config *config)
+{
+	return is_new(config, OCI_NAMESPACE_PID) ? CLONE_NEWPID : 0;
+}
+
+int namespaces_unshare(const struct oci_config *config, struct error *err)
+{
+	static const enum oci_namespace_type types[] = {
+		OCI_NAMESPACE_NETWORK,
+		OCI_NAMESPACE_IPC,
+		OCI_NAMESPACE_UTS,
+		OCI_NAMESPACE_CGROUP,
+	};
+
+	for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++)
+		if (is_new(config, types[i]) && unshare(oci_namespace_clone_flag(types[i])) < 0)
+			return error_set(err, errno, "make a %s namespace",
+					 oci_namespace_proc_name(types[i]));
+	if (unshare(CLONE_NEWNS) < 0)
+		return error_set(err, errno, "make a mount namespace");
+	return 0;
+}
+
+/*
+ * A stand-in never lives in the host's mount namespace. If that is what the pid
+ * has, it is not a stand-in's any more.
+ */
+static int check_is_standin(pid_t pid, struct error *err)
+{
+	char path[64];
+	struct stat own, other;
+
+	snprintf(path, sizeof(path), "/proc/%d/ns/mnt", pid);
+	if (stat(path, &other) < 0 && errno == ENOENT)
+		return error_set(err, 0, "the container's process %d has ended", pid);
+	if (stat(path, &other) < 0 || stat("/proc/self/ns/mnt", &own) < 0)
+		return error_set(err, errno, "look at the container's mount namespace");
+	if (own.st_dev == other.st_dev && own.st_ino == other.st_ino)
+		return error_set(err, 0, "process %d is not the container's", pid);
+	return 0;
+}
+
+int namespaces_join_container(pid_t pid, struct error *err)
+{
+	const int flags = CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS |
+			  CLONE_NEWCGROUP;
+	CLEANUP_CLOSE int fd = syscall(SYS_pidfd_open, pid, 0);
+
+	if (fd < 0 && errno == ESRCH)
+		return error_set(err, 0, "the container's process %d has ended", pid);
+	if (fd < 0)
+		return error_set(err, errno, "open the container's process %d", pid);
+	if (check_is_standin(pid, err) < 0)
+		return -1;
+	/* All or none; with the mount namespace come its root and working directory. */
+	if (setns(fd, flags) < 0)
+		return error_set(err, errno, "join the container's namespaces");
+	return 0;
+}
