@@ -1,0 +1,43 @@
+/*
+ * The container's cgroup on the host: made from linux.cgroupsPath, either a
+ * path (cgroupfs) or "slice:prefix:name" (--systemd-cgroup: a transient scope,
+ * asked from systemd by sd-bus). cgroup v2; on v1 or hybrid hosts each v1
+ * hierarchy that is mounted gets the same path.
+ */
+#ifndef VXN_CGROUP_H
+#define VXN_CGROUP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+#include "error.h"
+
+/*
+ * Makes the cgroup. cgroups_path may be NULL: then "/vxn-ID" (cgroupfs) or
+ * "system.slice:vxn:ID" (systemd). *directory: absolute path of the cgroup2
+ * directory (or of the v1 name/pids hierarchy), to be freed. For systemd a
+ * process must be in the scope from the start: pid is moved there (0 for
+ * cgroupfs: nobody is moved yet).
+ */
+int cgroup_create(const char *cgroups_path, const char *id, bool systemd, pid_t pid,
+		  char **directory, struct error *err);
+
+/* Moves a process there (all hierarchies). */
+int cgroup_enter(const char *directory, pid_t pid, struct error *err);
+
+/*
+ * Opens the cgroup.procs files (one for each hierarchy) for writing, so that a
+ * process can put itself there: a limit on processes never refuses that. They
+ * are CLOEXEC; *count tells how many of the max there are.
+ */
+int cgroup_open_procs(const char *directory, int *fds, size_t max, size_t *count,
+		      struct error *err);
+
+/*
+ * Kills what is left in it and below (cgroup.kill or by pid) and removes it with
+ * all below; a cgroup that is not there is success. Waits up to 5 s for the dead.
+ */
+int cgroup_remove(const char *directory, struct error *err);
+
+#endif

@@ -1,0 +1,333 @@
+/*
+ * vxn-io: the one process on the host that talks with the guest. It opens the
+ * channel and the shared trees, gives up everything else (io_confine), and then
+ * carries stdio, serves files and hands the monitor fixed-size records. What a
+ * hostile guest can say ends here.
+ *
+ * One thread with epoll; files are served by the workers of share.c. When the
+ * monitor goes away, so does this process, and with it every shared file.
+ */
+#include "io.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <limits.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/mount.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include "cleanup.h"
+#include "fdpass.h"
+#include "io_confine.h"
+#include "log.h"
+#include "textfile.h"
+
+/* epoll data of the fds that are no streams; a stream's address is none of them. */
+enum { EVENT_MONITOR = 2, EVENT_CHANNEL = 4, EVENT_WAKE = 6 };
+
+/* A relative source is relative to the bundle. */
+static int open_share(struct io *io, int32_t mount, const char *source, bool readonly,
+		      struct error *err)
+{
+	struct control_share *entry = &io->shares[io->shares_count];
+	char path[PATH_MAX];
+	struct io_stream *stream;
+	struct share *share;
+
+	if (snprintf(path, sizeof(path), "%s%s%s", source[0] == '/' ? "" : io->bundle,
+		     source[0] == '/' ? "" : "/", source) >= (int)sizeof(path))
+		return error_set(err, ENAMETOOLONG, "%s", source);
+	share = share_open(path, readonly, &entry->directory, err);
+	if (!share)
+		return -1;
+	stream = io_stream_share(io, share, err);
+	if (!stream)
+		return -1;
+	entry->mount = mount;
+	entry->stream = stream->id;
+	entry->readonly = readonly;
+	io->shares_count++;
+	return 0;
+}
+
+/* The guest makes its own /dev/shm, of the size that the engine gave the host's. */
+static void note_shm(struct io *io, const struct oci_mount *mount)
+{
+	struct statfs fs;
+
+	if (mount->source && !statfs(mount->source, &fs))
+		io->shm_size = (uint64_t)fs.f_blocks * (uint64_t)fs.f_bsize;
+}
+
+static int open_shares(struct io *io, struct error *err)
+{
+	const struct oci_config *config = io->config;
+
+	io->shares = calloc(config->mounts_count + 1, sizeof(*io->shares));
+	if (!io->shares)
+		return error_set(err, ENOMEM, "open the shares");
+	if (open_share(io, -1, config->root_path, config->root_readonly, err))
+		return error_prefix(err, "root.path");
+	for (size_t i = 0; i < config->mounts_count; i++) {
+		const struct oci_mount *mount = &config->mounts[i];
+
+		if (mount->bind && !mount_is_share(mount))
+			note_shm(io, mount);
+		if (!mount_is_share(mount))
+			continue;
+		if (!mount->source)
+			return error_set(err, 0, "mounts[%zu].source is missing", i);
+		if (open_share(io, (int32_t)i, mount->source, mount->flags & MS_RDONLY, err))
+			return error_prefix(err, "mounts[%zu].source", i);
+	}
+	return 0;
+}
+
+static int watch(struct io *io, int fd, uint64_t data, struct error *err)
+{
+	struct epoll_event event = { .events = EPOLLIN, .data.u64 = data };
+
+	if (epoll_ctl(io->epoll, EPOLL_CTL_ADD, fd, &event))
+		return error_set(err, errno, "epoll_ctl");
+	return 0;
+}
+
+static int prepare(struct io *io, const char *config_path, struct error *err)
+{
+	io->config_text = textfile_read(AT_FDCWD, config_path, WIRE_CONTROL_MAX_TO_GUEST,
+					&io->config_size, err);
+	if (!io->config_text || config_parse(io->config_text, io->config_size, &io->config, err))
+		return -1;
+	io->epoll = epoll_create1(EPOLL_CLOEXEC);
+	io->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (io->epoll < 0 || io->wake < 0)
+		return error_set(err, errno, "create epoll and eventfd");
+	pthread_mutex_init(&io->lock, NULL);
+	pthread_cond_init(&io->space, NULL);
+	if (open_shares(io, err))
+		return -1;
+	return watch(io, io->wake, EVENT_WAKE, err);
+}
+
+/* From here on the process can do nothing but its work. */
+static int begin(struct io *io, const char *spec, struct error *err)
+{
+	if (io->channel)
+		return error_set(err, 0, "the channel is open already");
+	if (channel_open(spec, &io->channel, err) || io_confine(err))
+		return -1;
+	io->pool = share_pool_start(io->share_threads, &io_channel_share_callbacks, err);
+	if (!io->pool)
+		return -1;
+	for (struct io_stream *s = io->streams; s; s = s->next)
+		if (s->kind == IO_STREAM_SHARE && share_serve(io->pool, s->share, s, err))
+			return -1;
+	if (watch(io, channel_fd(io->channel), EVENT_CHANNEL, err))
+		return -1;
+	return io_channel_hello(io, err);
+}
+
+static void close_fds(int *fds, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		if (fds[i] >= 0)
+			close(fds[i]);
+}
+
+/* A request that cannot be carried out is answered; only the guest's words end the VM. */
+static int refuse(struct io *io, const struct io_message *message, const struct error *why,
+		  struct error *err)
+{
+	struct io_message reply = { .op = IO_REPLY, .seq = message->seq, .value = 1 };
+
+	if (!message->seq)
+		return 0;
+	snprintf(reply.text, sizeof(reply.text), "%.*s", IO_TEXT_MAX - 1, why->message);
+	return io_tell_monitor(io, &reply, err);
+}
+
+/* Returns 1 when the monitor has gone. */
+static int receive_from_monitor(struct io *io, struct error *err)
+{
+	struct io_message message;
+	struct error why = { 0 };
+	int fds[4];
+	int result = fdpass_receive(io->monitor, &message, sizeof(message), fds, 4, err);
+
+	if (result <= 0)
+		return result == 0 ? 1 : -1;
+	message.text[IO_TEXT_MAX - 1] = '\0';
+	if (message.op == IO_OPEN_CHANNEL)
+		result = begin(io, message.text, err);
+	else if (io_control_request(io, &message, fds, &why))
+		result = refuse(io, &message, &why, err);
+	else
+		result = 0;
+	close_fds(fds, 4);
+	return result;
+}
+
+static int stream_event(struct io *io, const struct epoll_event *event, struct error *err)
+{
+	bool source = event->data.u64 & IO_EVENT_SOURCE;
+	struct io_stream *stream =
+		(void *)(uintptr_t)(event->data.u64 & ~(uint64_t)IO_EVENT_SOURCE);
+	struct io_stream *s = io->streams;
+
+	/* an earlier event of this round may have removed it */
+	while (s && s != stream)
+		s = s->next;
+	if (!s)
+		return 0;
+	if (source)
+		return io_stream_source_ready(stream, err);
+	if (event->events & EPOLLOUT)
+		return io_stream_sink_ready(stream, err);
+	if (event->events & (EPOLLERR | EPOLLHUP))
+		return io_stream_sink_hangup(stream, err);
+	return 0;
+}
+
+static int handle_event(struct io *io, const struct epoll_event *event, struct error *err)
+{
+	eventfd_t ignored;
+
+	switch (event->data.u64) {
+	case EVENT_MONITOR:
+		return receive_from_monitor(io, err);
+	case EVENT_CHANNEL:
+		channel_event(io->channel);
+		return 0;
+	case EVENT_WAKE:
+		eventfd_read(io->wake, &ignored);
+		return 0;
+	default:
+		return stream_event(io, event, err);
+	}
+}
+
+/* All that can be done without waiting; *again = there is more. */
+static int work(struct io *io, bool *again, struct error *err)
+{
+	*again = false;
+	if (!io->channel)
+		return 0;
+	io_channel_take_replies(io);
+	if (io_channel_receive(io, err) || io_stream_update_all(io, again, err) ||
+	    io_control_report_exits(io, err))
+		return -1;
+	return io_channel_flush(io, err);
+}
+
+/* Until the monitor (1) or the guest (0) is gone, or something failed (-1). */
+static int serve(struct io *io, struct error *err)
+{
+	bool again = false;
+
+	for (;;) {
+		struct epoll_event events[32];
+		int count = epoll_wait(io->epoll, events, 32, again ? 0 : -1);
+
+		if (count < 0 && errno != EINTR)
+			return error_set(err, errno, "epoll_wait");
+		for (int i = 0; i < count; i++) {
+			int result = handle_event(io, &events[i], err);
+
+			if (result)
+				return result;
+		}
+		if (work(io, &again, err))
+			return -1;
+		if (io->closing)
+			return 0;
+	}
+}
+
+static int parse_arguments(struct io *io, int argc, char **argv, const char **config_path,
+			   struct error *err)
+{
+	static const struct option options[] = {
+		{ "bundle", required_argument, NULL, 'b' },
+		{ "config", required_argument, NULL, 'c' },
+		{ "threads", required_argument, NULL, 't' },
+		{ "log", required_argument, NULL, 'l' },
+		{ "log-format", required_argument, NULL, 'f' },
+		{ "debug", no_argument, NULL, 'd' },
+		{ 0 },
+	};
+	const char *log = NULL, *format = "text";
+	bool debug = false;
+	int option;
+
+	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
+		switch (option) {
+		case 'b':
+			io->bundle = optarg;
+			break;
+		case 'c':
+			*config_path = optarg;
+			break;
+		case 't':
+			io->share_threads = (unsigned int)atoi(optarg);
+			break;
+		case 'l':
+			log = optarg;
+			break;
+		case 'f':
+			format = optarg;
+			break;
+		case 'd':
+			debug = true;
+			break;
+		default:
+			return error_set(err, 0, "vxn-io is run by vxn-monitor");
+		}
+	}
+	if (!io->bundle || !*config_path || !io->share_threads)
+		return error_set(err, 0, "vxn-io is run by vxn-monitor");
+	return log_open(log, format, debug, err);
+}
+
+/* The channel stays open until the monitor has ended the VM (channel_vchan.c). */
+static void wait_for_release(const struct io *io)
+{
+	struct pollfd monitor = { .fd = io->monitor };
+
+	while (io->channel && poll(&monitor, 1, -1) < 0 && errno == EINTR)
+		;
+}
+
+int main(int argc, char **argv)
+{
+	struct io_message last = { .op = IO_CLOSED };
+	struct io io = { .monitor = IO_SOCKET_FD };
+	const char *config_path = NULL;
+	struct error err = { 0 };
+	int result;
+
+	signal(SIGPIPE, SIG_IGN);
+	result = parse_arguments(&io, argc, argv, &config_path, &err);
+	if (!result)
+		result = prepare(&io, config_path, &err);
+	if (!result)
+		result = watch(&io, io.monitor, EVENT_MONITOR, &err);
+	if (!result)
+		result = serve(&io, &err);
+	if (result == 1)
+		_exit(0);
+	if (result < 0) {
+		last.op = IO_FAILED;
+		snprintf(last.text, sizeof(last.text), "%.*s", IO_TEXT_MAX - 1, err.message);
+		error_sanitize(last.text);
+	}
+	io_tell_monitor(&io, &last, NULL);
+	wait_for_release(&io);
+	_exit(result < 0);
+}

@@ -1,0 +1,171 @@
+/*
+ * The io process, inside: what its files share. One thread runs everything here;
+ * the share workers (share.h) reach it only through io_channel_reply.
+ *
+ *	io.c		start, the event loop, the monitor's messages
+ *	io_channel.c	frames: output queue, decoding, dispatch
+ *	io_stream.c	stdio: credit, buffers, the fds of the container
+ *	io_control.c	control messages, replies, exits
+ *	io_confine.c	what the process gives up before it meets the guest
+ */
+#ifndef VXN_IO_H
+#define VXN_IO_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "channel.h"
+#include "config.h"
+#include "control.h"
+#include "error.h"
+#include "io_protocol.h"
+#include "share.h"
+#include "wire.h"
+
+struct io;
+struct io_process;
+
+/* A whole frame, or several, on their way to the guest. */
+struct io_chunk {
+	struct io_chunk *next;
+	size_t size, done;
+	bool reply; /* counted in replies_bytes until it is sent */
+	uint8_t bytes[];
+};
+
+enum io_stream_kind { IO_STREAM_STDIO, IO_STREAM_SHARE };
+
+struct io_stream {
+	struct io_stream *next;
+	uint32_t id;
+	enum io_stream_kind kind;
+	struct io *io;
+
+	/* share: a request in reassembly, and bytes of credit the guest has used */
+	struct share *share;
+	uint8_t *request;
+	size_t request_size, request_capacity;
+	uint32_t share_used;
+
+	/* stdio; a terminal has both a source and a sink */
+	struct io_process *process;
+	int source; /* host fd we read, -1 = none */
+	bool source_polled, source_always_ready, source_socket;
+	uint32_t credit; /* bytes we may send */
+	int sink;	 /* host fd we write, -1 = none */
+	bool sink_polled, sink_always_ready, sink_socket, sink_may_block, sink_ended;
+	uint32_t sink_events;
+	bool guest_ended; /* END came: it will send no more */
+	uint8_t *buffer;  /* ring of WIRE_STDIO_WINDOW bytes for the sink */
+	size_t buffer_start, buffer_used;
+	uint64_t received, written; /* bytes for the sink, since the beginning */
+	uint32_t credit_owed;	    /* written, not yet given back to the guest */
+};
+
+struct io_process {
+	struct io_process *next;
+	uint32_t number;
+	struct io_stream *input, *output, *errors; /* one and the same for a terminal */
+	bool refused; /* the guest did not make it: nobody will hear of it again */
+	bool exited, exit_reported;
+	int32_t exit_code;
+	uint64_t output_end, errors_end; /* `received` when the exit arrived */
+};
+
+/* A control request that the guest has not answered yet. */
+struct io_pending {
+	struct io_pending *next;
+	uint64_t seq;
+	uint32_t made; /* number of the process that it is to make, or 0 */
+};
+
+struct io {
+	const char *bundle;
+	char *config_text;
+	size_t config_size;
+	struct oci_config *config;
+	unsigned int share_threads;
+	struct control_share *shares;
+	size_t shares_count;
+	uint64_t shm_size; /* of the engine's /dev/shm, 0 = unknown */
+
+	int monitor;
+	int epoll;
+	struct channel *channel;
+	bool connected; /* HELLO received */
+	bool closing;	/* the channel has ended or must end */
+
+	struct share_pool *pool;
+	struct io_stream *streams;
+	uint32_t next_stream;
+	struct io_process *processes;
+	struct io_pending *pending;
+
+	/* to the guest */
+	struct io_chunk *queue_head, *queue_tail;
+	size_t queue_bytes;
+	/* from the workers; under lock */
+	pthread_mutex_t lock;
+	pthread_cond_t space;
+	struct io_chunk *replies_head, *replies_tail;
+	size_t replies_bytes;
+	struct io_credit_entry {
+		uint32_t stream, bytes;
+	} * credits;
+	size_t credits_count, credits_capacity;
+	bool stopping;
+	int wake; /* eventfd */
+
+	/* from the guest */
+	uint8_t *input;
+	size_t input_used;
+	char *control;
+	size_t control_used;
+};
+
+/* No stdio is read from the host while this much waits for the guest. */
+#define IO_QUEUE_HIGH (512u << 10)
+/* Workers wait while this much of their replies does. */
+#define IO_REPLIES_HIGH (8u << 20)
+
+/* io_channel.c */
+int io_channel_send(struct io *io, uint8_t type, uint32_t stream, const void *body, size_t size,
+		    struct error *err); /* cuts bodies of CONTROL into frames */
+int io_channel_hello(struct io *io, struct error *err);
+int io_channel_flush(struct io *io, struct error *err);
+int io_channel_receive(struct io *io, struct error *err);
+void io_channel_take_replies(struct io *io);
+extern const struct share_callbacks io_channel_share_callbacks;
+
+/* io_stream.c */
+struct io_stream *io_stream_find(struct io *io, uint32_t id);
+struct io_stream *io_stream_share(struct io *io, struct share *share, struct error *err);
+struct io_stream *io_stream_stdio(struct io *io, struct io_process *process, int source, int sink,
+				  struct error *err);
+int io_stream_receive(struct io_stream *stream, const struct wire_frame *frame, struct error *err);
+/* epoll says that the stream's source or sink is ready, or that its other end hung up. */
+int io_stream_source_ready(struct io_stream *stream, struct error *err);
+int io_stream_sink_ready(struct io_stream *stream, struct error *err);
+int io_stream_sink_hangup(struct io_stream *stream, struct error *err);
+void io_stream_close_source(struct io_stream *stream);
+/* Was the id ever given to a stream? Frames of streams that are gone are ignored. */
+bool io_stream_known(const struct io *io, uint32_t id);
+/*
+ * Polls the fds whose state allows it, and moves what can be moved on fds that
+ * cannot be polled (regular files): *again when there is more to move.
+ */
+int io_stream_update_all(struct io *io, bool *again, struct error *err);
+void io_stream_remove(struct io_stream *stream);
+/* What epoll hands back: the stream, with bit 0 set for its source. */
+#define IO_EVENT_SOURCE 1u
+
+/* io_control.c */
+int io_control_receive(struct io *io, const char *text, size_t size, struct error *err);
+int io_control_request(struct io *io, const struct io_message *message, int *fds,
+		       struct error *err);
+/* Reports the exits whose output has been written. */
+int io_control_report_exits(struct io *io, struct error *err);
+int io_tell_monitor(struct io *io, const struct io_message *message, struct error *err);
+
+#endif

@@ -1,0 +1,343 @@
+/*
+ * Frames between the io process and the guest: a queue of whole frames to it,
+ * decoding and dispatch of what comes from it. Everything received is hostile:
+ * any violation is an error that ends the VM.
+ *
+ * Replies of the share workers come in through a list under a lock. It is
+ * bounded: a guest that asks for much and reads nothing makes its own workers
+ * wait, and nothing else.
+ */
+#include "io.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/random.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "cleanup.h"
+
+#define INPUT_SIZE (WIRE_HEADER_SIZE + WIRE_BODY_MAX + (128u << 10))
+
+static struct io_chunk *chunk_new(size_t size)
+{
+	struct io_chunk *chunk = malloc(sizeof(*chunk) + size);
+
+	if (chunk) {
+		chunk->next = NULL;
+		chunk->size = size;
+		chunk->done = 0;
+		chunk->reply = false;
+	}
+	return chunk;
+}
+
+static void queue_push(struct io *io, struct io_chunk *chunk)
+{
+	if (io->queue_tail)
+		io->queue_tail->next = chunk;
+	else
+		io->queue_head = chunk;
+	io->queue_tail = chunk;
+	io->queue_bytes += chunk->size;
+}
+
+int io_channel_send(struct io *io, uint8_t type, uint32_t stream, const void *body, size_t size,
+		    struct error *err)
+{
+	const uint8_t *from = body;
+
+	do {
+		size_t part = size < WIRE_BODY_MAX ? size : WIRE_BODY_MAX;
+		struct io_chunk *chunk = chunk_new(WIRE_HEADER_SIZE + part);
+
+		if (!chunk)
+			return error_set(err, ENOMEM, "queue a frame for the guest");
+		size -= part;
+		wire_encode_header(chunk->bytes, type, size ? WIRE_MORE : 0, stream,
+				   (uint32_t)part);
+		if (part)
+			memcpy(chunk->bytes + WIRE_HEADER_SIZE, from, part);
+		from += part;
+		queue_push(io, chunk);
+	} while (size);
+	return 0;
+}
+
+int io_channel_hello(struct io *io, struct error *err)
+{
+	struct wire_hello hello = { .version = WIRE_VERSION };
+	uint8_t body[WIRE_HELLO_SIZE];
+	struct timespec now;
+
+	if (getrandom(hello.entropy, sizeof(hello.entropy), 0) != sizeof(hello.entropy))
+		return error_set(err, errno, "getrandom");
+	clock_gettime(CLOCK_REALTIME, &now);
+	hello.realtime_ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+	wire_encode_hello(body, &hello);
+	return io_channel_send(io, WIRE_HELLO, 0, body, sizeof(body), err);
+}
+
+/* Called by the workers. */
+static void reply_from_share(void *cookie, const struct iovec *iov, int count)
+{
+	struct io_stream *stream = cookie;
+	struct io *io = stream->io;
+	size_t size = 0, frames, at = 0, left;
+	struct io_chunk *chunk;
+	uint64_t one = 1;
+
+	for (int i = 0; i < count; i++)
+		size += iov[i].iov_len;
+	frames = (size + WIRE_BODY_MAX - 1) / WIRE_BODY_MAX;
+	chunk = chunk_new(size + frames * WIRE_HEADER_SIZE);
+	if (!chunk)
+		abort(); /* the guest would wait for this reply for ever */
+	left = size;
+	for (int i = 0; i < count; i++) {
+		const uint8_t *from = iov[i].iov_base;
+		size_t n = iov[i].iov_len;
+
+		while (n) {
+			size_t in_frame = (size - left) % WIRE_BODY_MAX;
+			size_t part = WIRE_BODY_MAX - in_frame;
+
+			if (in_frame == 0) {
+				size_t body = left < WIRE_BODY_MAX ? left : WIRE_BODY_MAX;
+
+				wire_encode_header(chunk->bytes + at, WIRE_DATA,
+						   body < left ? WIRE_MORE : 0, stream->id,
+						   (uint32_t)body);
+				at += WIRE_HEADER_SIZE;
+			}
+			if (part > n)
+				part = n;
+			memcpy(chunk->bytes + at, from, part);
+			at += part;
+			from += part;
+			n -= part;
+			left -= part;
+		}
+	}
+	chunk->reply = true;
+	pthread_mutex_lock(&io->lock);
+	while (io->replies_bytes > IO_REPLIES_HIGH && !io->stopping)
+		pthread_cond_wait(&io->space, &io->lock);
+	if (io->replies_tail)
+		io->replies_tail->next = chunk;
+	else
+		io->replies_head = chunk;
+	io->replies_tail = chunk;
+	io->replies_bytes += chunk->size;
+	pthread_mutex_unlock(&io->lock);
+	if (write(io->wake, &one, sizeof(one)) < 0)
+		return; /* the counter is full: it is awake */
+}
+
+static void request_done(void *cookie, size_t size)
+{
+	struct io_stream *stream = cookie;
+	struct io *io = stream->io;
+	uint64_t one = 1;
+	size_t i;
+
+	pthread_mutex_lock(&io->lock);
+	for (i = 0; i < io->credits_count; i++)
+		if (io->credits[i].stream == stream->id)
+			break;
+	if (i == io->credits_count) {
+		if (i == io->credits_capacity) {
+			size_t capacity = i ? 2 * i : 16;
+
+			io->credits = realloc(io->credits, capacity * sizeof(*io->credits));
+			if (!io->credits)
+				abort();
+			io->credits_capacity = capacity;
+		}
+		io->credits[io->credits_count++] = (struct io_credit_entry){ .stream = stream->id };
+	}
+	io->credits[i].bytes += (uint32_t)size;
+	pthread_mutex_unlock(&io->lock);
+	if (write(io->wake, &one, sizeof(one)) < 0)
+		return;
+}
+
+const struct share_callbacks io_channel_share_callbacks = {
+	.reply = reply_from_share,
+	.request_done = request_done,
+};
+
+static void return_share_credit(struct io *io, const struct io_credit_entry *entry)
+{
+	struct io_stream *stream = io_stream_find(io, entry->stream);
+	uint8_t body[4];
+
+	if (!stream)
+		return;
+	stream->share_used -= entry->bytes;
+	wire_encode_credit(body, entry->bytes);
+	io_channel_send(io, WIRE_CREDIT, entry->stream, body, sizeof(body), NULL);
+}
+
+void io_channel_take_replies(struct io *io)
+{
+	struct io_credit_entry credits[64];
+	struct io_chunk *chunk;
+	size_t count;
+
+	pthread_mutex_lock(&io->lock);
+	chunk = io->replies_head;
+	io->replies_head = io->replies_tail = NULL;
+	count = io->credits_count < 64 ? io->credits_count : 64;
+	if (count)
+		memcpy(credits, io->credits, count * sizeof(*credits));
+	io->credits_count -= count;
+	if (io->credits_count)
+		memmove(io->credits, io->credits + count, io->credits_count * sizeof(*credits));
+	pthread_mutex_unlock(&io->lock);
+	while (chunk) {
+		struct io_chunk *next = chunk->next;
+
+		chunk->next = NULL;
+		queue_push(io, chunk);
+		chunk = next;
+	}
+	for (size_t i = 0; i < count; i++)
+		return_share_credit(io, &credits[i]);
+}
+
+/* Replies stay counted until they are on the channel, or the bound would be none. */
+static void chunk_sent(struct io *io, struct io_chunk *chunk)
+{
+	io->queue_head = chunk->next;
+	if (!io->queue_head)
+		io->queue_tail = NULL;
+	io->queue_bytes -= chunk->size;
+	if (chunk->reply) {
+		pthread_mutex_lock(&io->lock);
+		io->replies_bytes -= chunk->size;
+		if (io->replies_bytes <= IO_REPLIES_HIGH)
+			pthread_cond_broadcast(&io->space);
+		pthread_mutex_unlock(&io->lock);
+	}
+	free(chunk);
+}
+
+int io_channel_flush(struct io *io, struct error *err)
+{
+	while (io->queue_head) {
+		struct io_chunk *chunk = io->queue_head;
+		ssize_t n = channel_write(io->channel, chunk->bytes + chunk->done,
+					  chunk->size - chunk->done);
+
+		if (n < 0) {
+			io->closing = true;
+			return 0;
+		}
+		if (n == 0)
+			return 0;
+		chunk->done += (size_t)n;
+		if (chunk->done == chunk->size)
+			chunk_sent(io, chunk);
+	}
+	(void)err;
+	return 0;
+}
+
+static int receive_hello(struct io *io, const struct wire_frame *frame, struct error *err)
+{
+	struct io_message connected = { .op = IO_CONNECTED };
+	struct wire_hello hello;
+
+	if (io->connected)
+		return error_set(err, 0, "the guest sent a second HELLO");
+	if (wire_decode_hello(frame->body, frame->length, &hello, err))
+		return -1;
+	io->connected = true;
+	return io_tell_monitor(io, &connected, err);
+}
+
+static int receive_control(struct io *io, const struct wire_frame *frame, struct error *err)
+{
+	int result;
+
+	if (io->control_used + frame->length > WIRE_CONTROL_MAX_TO_HOST)
+		return error_set(err, 0, "the guest sent a control message of more than %u bytes",
+				 WIRE_CONTROL_MAX_TO_HOST);
+	memcpy(io->control + io->control_used, frame->body, frame->length);
+	io->control_used += frame->length;
+	if (frame->flags & WIRE_MORE)
+		return 0;
+	result = io_control_receive(io, io->control, io->control_used, err);
+	io->control_used = 0;
+	return result;
+}
+
+static int dispatch(struct io *io, const struct wire_frame *frame, struct error *err)
+{
+	struct io_stream *stream;
+
+	if (frame->type == WIRE_HELLO)
+		return receive_hello(io, frame, err);
+	if (!io->connected)
+		return error_set(err, 0, "the guest sent a frame of type %u before HELLO",
+				 frame->type);
+	if (frame->type == WIRE_CONTROL)
+		return receive_control(io, frame, err);
+	stream = io_stream_find(io, frame->stream);
+	if (!stream && io_stream_known(io, frame->stream))
+		return 0;
+	if (!stream)
+		return error_set(err, 0, "the guest sent a frame for the unknown stream %u",
+				 frame->stream);
+	return io_stream_receive(stream, frame, err);
+}
+
+static int decode_input(struct io *io, struct error *err)
+{
+	size_t at = 0;
+
+	for (;;) {
+		struct wire_frame frame;
+		long n = wire_decode(io->input + at, io->input_used - at, &frame, err);
+
+		if (n < 0)
+			return error_prefix(err, "from the guest");
+		if (n == 0)
+			break;
+		at += (size_t)n;
+		if (dispatch(io, &frame, err))
+			return -1;
+	}
+	io->input_used -= at;
+	memmove(io->input, io->input + at, io->input_used);
+	return 0;
+}
+
+int io_channel_receive(struct io *io, struct error *err)
+{
+	if (!io->input) {
+		io->input = malloc(INPUT_SIZE);
+		io->control = malloc(WIRE_CONTROL_MAX_TO_HOST);
+		if (!io->input || !io->control)
+			return error_set(err, ENOMEM, "allocate the channel's buffers");
+	}
+	/* bounded, so that a busy guest cannot keep the loop from the host's side */
+	for (int round = 0; round < 16; round++) {
+		ssize_t n = channel_read(io->channel, io->input + io->input_used,
+					 INPUT_SIZE - io->input_used);
+
+		if (n < 0) {
+			io->closing = true;
+			return 0;
+		}
+		if (n == 0)
+			return 0;
+		io->input_used += (size_t)n;
+		if (decode_input(io, err))
+			return -1;
+	}
+	eventfd_write(io->wake, 1);
+	return 0;
+}

@@ -1,0 +1,162 @@
+/*
+ * See settings.h. One table row for each key; the defaults are the installed
+ * guest and the figures of the header.
+ */
+#include "settings.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "cleanup.h"
+#include "json.h"
+#include "textfile.h"
+
+#define SETTINGS_SIZE_MAX (1u << 20)
+
+enum setting_type { SETTING_PATH, SETTING_NUMBER, SETTING_XEN_TYPE };
+
+struct setting {
+	const char *key;
+	enum setting_type type;
+	size_t offset; /* in struct settings */
+	unsigned int min, max;
+};
+
+#define AT(member) offsetof(struct settings, member)
+
+static const struct setting settings_table[] = {
+	{ "kernel", SETTING_PATH, AT(kernel), 0, 0 },
+	{ "initramfs", SETTING_PATH, AT(initramfs), 0, 0 },
+	{ "vcpus", SETTING_NUMBER, AT(vcpus), 1, 128 },
+	{ "memory", SETTING_NUMBER, AT(memory_mib), 32, 1u << 24 },
+	{ "overhead", SETTING_NUMBER, AT(overhead_mib), 0, 1u << 20 },
+	{ "xen_type", SETTING_XEN_TYPE, AT(xen_type), 0, 0 },
+	{ "boot_timeout", SETTING_NUMBER, AT(boot_timeout_s), 1, 3600 },
+	{ "share_threads", SETTING_NUMBER, AT(share_threads), 1, 64 },
+};
+
+#define SETTINGS_COUNT (sizeof(settings_table) / sizeof(settings_table[0]))
+
+static const struct setting *find_setting(const char *key)
+{
+	for (size_t i = 0; i < SETTINGS_COUNT; i++)
+		if (!strcmp(settings_table[i].key, key))
+			return &settings_table[i];
+	return NULL;
+}
+
+static int set_path(const struct json *node, char **value, struct error *err)
+{
+	char *copy;
+
+	if (json_expect(node, JSON_STRING, err))
+		return -1;
+	if (node->text[0] != '/')
+		return json_error(node, err, "is no absolute path: \"%.200s\"", node->text);
+	copy = strdup(node->text);
+	if (!copy)
+		return error_set(err, ENOMEM, "%s", node->key);
+	free(*value);
+	*value = copy;
+	return 0;
+}
+
+static int set_xen_type(const struct json *node, enum xen_type *value, struct error *err)
+{
+	if (json_expect(node, JSON_STRING, err))
+		return -1;
+	if (!strcmp(node->text, "pv"))
+		*value = XEN_TYPE_PV;
+	else if (!strcmp(node->text, "pvh"))
+		*value = XEN_TYPE_PVH;
+	else
+		return json_error(node, err, "is neither \"pv\" nor \"pvh\": \"%.40s\"",
+				  node->text);
+	return 0;
+}
+
+static int apply(const struct json *node, struct settings *settings, struct error *err)
+{
+	const struct setting *setting = find_setting(node->key);
+	char *place = (char *)settings;
+	int64_t number;
+
+	if (!setting)
+		return error_set(err, 0, "unknown key \"%.200s\"", node->key);
+	place += setting->offset;
+	if (node->type == JSON_NULL)
+		return 0;
+	switch (setting->type) {
+	case SETTING_PATH:
+		return set_path(node, (char **)place, err);
+	case SETTING_XEN_TYPE:
+		return set_xen_type(node, (enum xen_type *)place, err);
+	case SETTING_NUMBER:
+		if (json_to_int(node, setting->min, setting->max, &number, err))
+			return -1;
+		*(unsigned int *)place = (unsigned int)number;
+		return 0;
+	}
+	return 0;
+}
+
+static int set_defaults(struct settings *settings, struct error *err)
+{
+	*settings = (struct settings){
+		.kernel = strdup(VXN_LIBDIR "/vmlinux"),
+		.initramfs = strdup(VXN_LIBDIR "/initramfs.cpio"),
+		.vcpus = 1,
+		.memory_mib = 512,
+		.overhead_mib = 96,
+		.xen_type = XEN_TYPE_AUTO,
+		.boot_timeout_s = 60,
+		.share_threads = 4,
+	};
+	if (!settings->kernel || !settings->initramfs)
+		return error_set(err, ENOMEM, "load the settings");
+	return 0;
+}
+
+static int parse(const char *text, size_t size, struct settings *settings, struct error *err)
+{
+	const struct json_options options = { .depth_max = JSON_DEPTH_MAX, .comments = true };
+	CLEANUP_JSON struct json *root = json_parse(text, size, &options, err);
+
+	if (!root || json_expect(root, JSON_OBJECT, err))
+		return -1;
+	for (const struct json *node = json_first(root); node; node = node->next)
+		if (apply(node, settings, err))
+			return -1;
+	return 0;
+}
+
+int settings_load(const char *path, struct settings *settings, struct error *err)
+{
+	CLEANUP_FREE char *text = NULL;
+	size_t size;
+	struct error why = { 0 };
+
+	if (set_defaults(settings, err))
+		return -1;
+	text = textfile_read(AT_FDCWD, path, SETTINGS_SIZE_MAX, &size, &why);
+	if (!text && why.errnum == ENOENT)
+		return 0;
+	if (!text) {
+		if (err)
+			*err = why;
+		return -1;
+	}
+	if (parse(text, size, settings, err))
+		return error_prefix(err, "%s", path);
+	return 0;
+}
+
+void settings_free(struct settings *settings)
+{
+	free(settings->kernel);
+	free(settings->initramfs);
+	memset(settings, 0, sizeof(*settings));
+}

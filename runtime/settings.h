@@ -1,0 +1,38 @@
+/*
+ * The administrator's settings: /etc/vxn/config.json, JSON with comments.
+ * Absent file = defaults. Unknown keys and values out of range are errors that
+ * name file and key.
+ *
+ *	kernel		path of the guest kernel (ELF)
+ *	initramfs	path
+ *	vcpus		default number of virtual CPUs, 1
+ *	memory		default memory of a VM in MiB, 512
+ *	overhead	MiB added to a container's memory limit, 96
+ *	xen_type	"pvh" or "pv"; default: "pvh" where the hypervisor has hvm, else "pv"
+ *	boot_timeout	seconds until the guest must have answered, 60
+ *	share_threads	worker threads that serve files, 4
+ */
+#ifndef VXN_SETTINGS_H
+#define VXN_SETTINGS_H
+
+#include "error.h"
+
+enum xen_type { XEN_TYPE_AUTO, XEN_TYPE_PV, XEN_TYPE_PVH };
+
+struct settings {
+	char *kernel;
+	char *initramfs;
+	unsigned int vcpus;
+	unsigned int memory_mib;
+	unsigned int overhead_mib;
+	enum xen_type xen_type;
+	unsigned int boot_timeout_s;
+	unsigned int share_threads;
+};
+
+#define SETTINGS_PATH "/etc/vxn/config.json"
+
+int settings_load(const char *path, struct settings *settings, struct error *err);
+void settings_free(struct settings *settings);
+
+#endif

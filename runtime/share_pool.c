@@ -1,0 +1,435 @@
+/*
+ * The workers of all shares of a VM: one queue, any worker takes any request.
+ * Credentials, capabilities and umask are per thread and changed by raw system
+ * calls: glibc's wrappers change every thread's.
+ */
+#include "share_internal.h"
+
+#include <errno.h>
+#include <linux/fuse.h>
+#include <linux/securebits.h>
+#include <sched.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+
+/* File descriptors that shares leave to the rest of the process. */
+#define FDS_RESERVED 512
+
+struct item {
+	struct item *next;
+	struct share *share;
+	void *message;
+	size_t size;
+	int answer; /* an errno to answer with; 0: libfuse's */
+};
+
+struct share_pool {
+	struct share_callbacks callbacks;
+	long fd_limit; /* of all shares together */
+	atomic_long fds;
+
+	pthread_mutex_t lock;  /* of all below */
+	pthread_cond_t work;   /* the queue is not empty, or stopping */
+	pthread_cond_t change; /* a worker has started, or a share is idle */
+	struct item *first, **last;
+	struct share *shares;
+	bool stopping;
+	unsigned int started; /* workers that came through their start, or did not: */
+	int start_errno;
+
+	unsigned int count;
+	struct share_worker workers[];
+};
+
+static _Thread_local struct share_worker *this_worker;
+
+struct share_worker *share_worker(void)
+{
+	return this_worker;
+}
+
+/* --- file descriptors --- */
+
+bool share_fd_take(struct share *share)
+{
+	struct share_pool *pool = share->pool;
+
+	if (atomic_fetch_add(&pool->fds, 1) < pool->fd_limit)
+		return true;
+	atomic_fetch_sub(&pool->fds, 1);
+	return false;
+}
+
+void share_fd_give(struct share *share)
+{
+	if (share->pool)
+		atomic_fetch_sub(&share->pool->fds, 1);
+}
+
+bool share_fd_spare(const struct share *share)
+{
+	return atomic_load(&share->pool->fds) < share->pool->fd_limit / 4 * 3;
+}
+
+/* All that we may have; each inode that the guest knows costs one. */
+static int raise_fd_limit(long *limit, struct error *err)
+{
+	struct rlimit rlimit;
+
+	if (getrlimit(RLIMIT_NOFILE, &rlimit))
+		return error_set(err, errno, "getrlimit");
+	if (rlimit.rlim_cur < rlimit.rlim_max) {
+		rlimit.rlim_cur = rlimit.rlim_max;
+		if (setrlimit(RLIMIT_NOFILE, &rlimit))
+			return error_set(err, errno, "setrlimit of open files");
+	}
+	*limit = (long)rlimit.rlim_cur - FDS_RESERVED;
+	if (*limit < (long)rlimit.rlim_cur / 2)
+		*limit = (long)rlimit.rlim_cur / 2;
+	return 0;
+}
+
+/* --- what a worker may do, and as whom --- */
+
+/*
+ * setfsuid must not take our capabilities away with the uid: a caller's right
+ * to do this was the guest kernel's to judge. Inherited by the workers; after
+ * confinement it is set already.
+ */
+static int keep_capabilities(struct error *err)
+{
+	int bits = prctl(PR_GET_SECUREBITS);
+
+	if (bits < 0)
+		return error_set(err, errno, "prctl(PR_GET_SECUREBITS)");
+	if (!(bits & SECBIT_NO_SETUID_FIXUP) &&
+	    prctl(PR_SET_SECUREBITS, bits | SECBIT_NO_SETUID_FIXUP, 0, 0, 0))
+		return error_set(err, errno, "prctl(PR_SET_SECUREBITS)");
+	return 0;
+}
+
+static int capabilities(long call, struct share_worker *worker)
+{
+	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+
+	return (int)syscall(call, &header, worker->capabilities);
+}
+
+/*
+ * Without CAP_FSETID the host's kernel takes set-uid and set-gid bits off a file
+ * that is written to or truncated, as it does for users.
+ */
+static void set_fsetid(struct share_worker *worker, bool on)
+{
+	const uint32_t bit = 1u << CAP_FSETID;
+	struct __user_cap_data_struct *low = &worker->capabilities[0];
+
+	if (!(low->permitted & bit) || !!(low->effective & bit) == on)
+		return;
+	low->effective ^= bit;
+	if (capabilities(SYS_capset, worker))
+		low->effective ^= bit;
+}
+
+/*
+ * What we agree to by HANDLE_KILLPRIV_V2: requests of a caller without
+ * CAP_FSETID say so. Those that have no flag for it go by the uid.
+ */
+static bool kills_privileges(const struct fuse_in_header *header)
+{
+	const void *body = header + 1;
+
+	switch (header->opcode) {
+	case FUSE_WRITE:
+		return ((const struct fuse_write_in *)body)->write_flags & FUSE_WRITE_KILL_SUIDGID;
+	case FUSE_SETATTR:
+		return ((const struct fuse_setattr_in *)body)->valid & FATTR_KILL_SUIDGID;
+	case FUSE_OPEN:
+		return ((const struct fuse_open_in *)body)->open_flags & FUSE_OPEN_KILL_SUIDGID;
+	case FUSE_CREATE:
+		return ((const struct fuse_create_in *)body)->open_flags & FUSE_OPEN_KILL_SUIDGID;
+	case FUSE_FALLOCATE:
+	case FUSE_COPY_FILE_RANGE:
+		return header->uid != 0;
+	default:
+		return false;
+	}
+}
+
+int share_be_caller(fuse_req_t request)
+{
+	const struct fuse_ctx *caller = fuse_req_ctx(request);
+
+	/* -1 is "do not change" to setfsuid, and nobody's uid */
+	if (caller->uid == (uid_t)-1 || caller->gid == (gid_t)-1)
+		return EINVAL;
+	umask(caller->umask & 0777);
+	if (caller->uid == 0 && caller->gid == 0)
+		return 0;
+	syscall(SYS_setfsgid, caller->gid);
+	syscall(SYS_setfsuid, caller->uid);
+	/* they report nothing: an id that is not mapped here stays what it was */
+	if ((uid_t)syscall(SYS_setfsuid, -1) != caller->uid ||
+	    (gid_t)syscall(SYS_setfsgid, -1) != caller->gid) {
+		share_be_self();
+		return EOVERFLOW;
+	}
+	return 0;
+}
+
+void share_be_self(void)
+{
+	syscall(SYS_setfsuid, 0);
+	syscall(SYS_setfsgid, 0);
+}
+
+/* --- workers --- */
+
+void share_send(struct share *share, const struct iovec *iov, int count)
+{
+	share->pool->callbacks.reply(share->cookie, iov, count);
+}
+
+static void answer(const struct item *item)
+{
+	const struct fuse_in_header *in = item->message;
+	struct fuse_out_header out = {
+		.len = sizeof(out),
+		.error = -item->answer,
+		.unique = in->unique,
+	};
+	struct iovec iov = { .iov_base = &out, .iov_len = sizeof(out) };
+
+	share_send(item->share, &iov, 1);
+}
+
+static void serve(struct share_worker *worker, const struct item *item)
+{
+	struct fuse_buf buf = { .mem = item->message, .size = item->size };
+
+	worker->request = item->message;
+	if (item->answer) {
+		answer(item);
+	} else {
+		set_fsetid(worker, !kills_privileges(item->message));
+		fuse_session_process_buf(item->share->session, &buf);
+	}
+	worker->request = NULL;
+	worker->pool->callbacks.request_done(item->share->cookie, item->size);
+}
+
+static int start_worker(struct share_worker *worker)
+{
+	/* the umask is the request's, so each worker needs one of its own */
+	if (unshare(CLONE_FS))
+		return errno;
+	if (capabilities(SYS_capget, worker))
+		return errno;
+	worker->buffer = malloc(SHARE_MAX_IO);
+	return worker->buffer ? 0 : ENOMEM;
+}
+
+/* Under the pool's lock. NULL: stop. */
+static struct item *take(struct share_pool *pool)
+{
+	struct item *item;
+
+	while (!pool->first && !pool->stopping)
+		pthread_cond_wait(&pool->work, &pool->lock);
+	if (pool->stopping)
+		return NULL;
+	item = pool->first;
+	pool->first = item->next;
+	if (!pool->first)
+		pool->last = &pool->first;
+	return item;
+}
+
+static void *run_worker(void *argument)
+{
+	struct share_worker *worker = argument;
+	struct share_pool *pool = worker->pool;
+	struct item *item;
+	int errnum = start_worker(worker);
+
+	this_worker = worker;
+	pthread_mutex_lock(&pool->lock);
+	pool->started++;
+	if (errnum)
+		pool->start_errno = errnum;
+	pthread_cond_broadcast(&pool->change);
+	while (!errnum && (item = take(pool))) {
+		pthread_mutex_unlock(&pool->lock);
+		serve(worker, item);
+		free(item->message);
+		pthread_mutex_lock(&pool->lock);
+		if (--item->share->active == 0)
+			pthread_cond_broadcast(&pool->change);
+		free(item);
+	}
+	pthread_mutex_unlock(&pool->lock);
+	free(worker->buffer);
+	return NULL;
+}
+
+/* Signals are the main thread's. */
+static int create_threads(struct share_pool *pool, unsigned int count)
+{
+	sigset_t all, old;
+	int result = 0;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	while (result == 0 && pool->count < count) {
+		struct share_worker *worker = &pool->workers[pool->count];
+
+		worker->pool = pool;
+		result = pthread_create(&worker->thread, NULL, run_worker, worker);
+		if (result == 0)
+			pool->count++;
+	}
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	return result;
+}
+
+struct share_pool *share_pool_start(unsigned int threads, const struct share_callbacks *callbacks,
+				    struct error *err)
+{
+	struct share_pool *pool;
+	long fd_limit = 0;
+	int result;
+
+	if (raise_fd_limit(&fd_limit, err) || keep_capabilities(err))
+		return NULL;
+	pool = calloc(1, sizeof(*pool) + threads * sizeof(pool->workers[0]));
+	if (!pool) {
+		error_set(err, ENOMEM, "share workers");
+		return NULL;
+	}
+	pool->callbacks = *callbacks;
+	pool->fd_limit = fd_limit;
+	pool->last = &pool->first;
+	pthread_mutex_init(&pool->lock, NULL);
+	pthread_cond_init(&pool->work, NULL);
+	pthread_cond_init(&pool->change, NULL);
+
+	result = create_threads(pool, threads);
+	pthread_mutex_lock(&pool->lock);
+	while (pool->started < pool->count)
+		pthread_cond_wait(&pool->change, &pool->lock);
+	if (!result)
+		result = pool->start_errno;
+	pthread_mutex_unlock(&pool->lock);
+	if (result) {
+		error_set(err, result, "start of the share workers");
+		share_pool_stop(pool);
+		return NULL;
+	}
+	return pool;
+}
+
+int share_serve(struct share_pool *pool, struct share *share, void *cookie, struct error *err)
+{
+	if (share->pool)
+		return error_set(err, 0, "the share is served already");
+	share->cookie = cookie;
+	share->pool = pool;
+	pthread_mutex_lock(&pool->lock);
+	share->next = pool->shares;
+	pool->shares = share;
+	pthread_mutex_unlock(&pool->lock);
+	return 0;
+}
+
+static int enqueue(struct share_pool *pool, const struct item *template)
+{
+	struct item *item = malloc(sizeof(*item));
+
+	if (!item)
+		return -1;
+	*item = *template;
+	pthread_mutex_lock(&pool->lock);
+	item->share->active++;
+	*pool->last = item;
+	pool->last = &item->next;
+	pthread_cond_signal(&pool->work);
+	pthread_mutex_unlock(&pool->lock);
+	return 0;
+}
+
+int share_submit(struct share_pool *pool, struct share *share, void *request, size_t size,
+		 struct error *err)
+{
+	CLEANUP_FREE void *message = request;
+	struct item item = { .share = share, .message = request, .size = size };
+
+	/* INIT is answered before a kernel sends more; libfuse relies on it */
+	if (share->decoder.initialized && !atomic_load(&share->ready))
+		return error_set(err, 0, "FUSE request before INIT was answered");
+	item.answer = fuse_request_check(request, size, &share->decoder, err);
+	if (item.answer < 0)
+		return -1;
+	if (enqueue(pool, &item))
+		return error_set(err, ENOMEM, "FUSE request of %zu bytes", size);
+	steal_pointer(&message);
+	return 0;
+}
+
+/* Under the pool's lock. */
+static void drop_queued(struct share_pool *pool, const struct share *share)
+{
+	struct item **p = &pool->first;
+
+	while (*p) {
+		struct item *item = *p;
+
+		if (share && item->share != share) {
+			p = &item->next;
+			continue;
+		}
+		*p = item->next;
+		item->share->active--;
+		free(item->message);
+		free(item);
+	}
+	pool->last = p;
+}
+
+void share_withdraw(struct share *share)
+{
+	struct share_pool *pool = share->pool;
+	struct share **p;
+
+	if (!pool)
+		return;
+	pthread_mutex_lock(&pool->lock);
+	drop_queued(pool, share);
+	while (share->active > 0)
+		pthread_cond_wait(&pool->change, &pool->lock);
+	for (p = &pool->shares; *p != share; p = &(*p)->next)
+		;
+	*p = share->next;
+	pthread_mutex_unlock(&pool->lock);
+}
+
+void share_pool_stop(struct share_pool *pool)
+{
+	if (!pool)
+		return;
+	pthread_mutex_lock(&pool->lock);
+	pool->stopping = true;
+	pthread_cond_broadcast(&pool->work);
+	pthread_mutex_unlock(&pool->lock);
+	for (unsigned int i = 0; i < pool->count; i++)
+		pthread_join(pool->workers[i].thread, NULL);
+	drop_queued(pool, NULL);
+	for (struct share *share = pool->shares; share; share = share->next)
+		share->pool = NULL;
+	pthread_cond_destroy(&pool->work);
+	pthread_cond_destroy(&pool->change);
+	pthread_mutex_destroy(&pool->lock);
+	free(pool);
+}

@@ -1,0 +1,352 @@
+/*
+ * Xen: domains through libxenlight, in this process. libxl's device scripts are
+ * not used. The domain's uuid is the container's, set by the hypervisor in the
+ * first step of the creation, so that a domain that was left behind half-made
+ * is found without its name.
+ *
+ * Whether a domain still runs is asked from the hypervisor when xenstored
+ * announces that some domain was released; the event machinery of libxl is not
+ * needed for that.
+ */
+#include "vm.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <termios.h>
+#include <unistd.h>
+
+#define LIBXL_API_VERSION 0x041400
+#include <libxl.h>
+#include <libxl_event.h>
+#include <libxl_utils.h>
+#include <xenstore.h>
+#include <xentoollog.h>
+
+#include "cleanup.h"
+#include "log.h"
+
+/* A PV guest's is cut silently at 1,023 characters: configuration goes over the channel. */
+#define KERNEL_COMMAND_LINE "console=hvc0 quiet loglevel=1 dummy.numdummies=0 vxn.channel=vchan"
+
+/* A logger for libxl that keeps its last complaint for our error message. */
+struct capture {
+	xentoollog_logger vtable; /* must be first */
+	char last[400];
+};
+
+struct vm {
+	struct capture logger;
+	libxl_ctx *ctx;
+	struct xs_handle *store;
+	uint32_t domid;
+	int console;
+};
+
+static void capture_message(xentoollog_logger *logger, xentoollog_level level, int errnoval,
+			    const char *context, const char *format, va_list ap)
+{
+	struct capture *capture = (struct capture *)logger;
+	char line[400];
+
+	(void)context;
+	vsnprintf(line, sizeof(line), format, ap);
+	line[strcspn(line, "\n")] = '\0';
+	if (level < XTL_WARN)
+		return;
+	log_debug("libxl: %s%s%s", line, errnoval > 0 ? ": " : "",
+		  errnoval > 0 ? strerror(errnoval) : "");
+	if (level >= XTL_ERROR && !capture->last[0])
+		memcpy(capture->last, line, sizeof(line));
+}
+
+static void capture_progress(xentoollog_logger *logger, const char *context, const char *doing,
+			     int percent, unsigned long done, unsigned long total)
+{
+	(void)logger, (void)context, (void)doing, (void)percent, (void)done, (void)total;
+}
+
+static void capture_destroy(xentoollog_logger *logger)
+{
+	(void)logger;
+}
+
+static const libxl_childproc_hooks child_hooks = {
+	/* the monitor waits for its own children by pid */
+	.chldowner = libxl_sigchld_owner_libxl_always_selective_reap,
+};
+
+static int xen_probe(struct error *err)
+{
+	if (access("/proc/xen/privcmd", R_OK | W_OK) && access("/dev/xen/privcmd", R_OK | W_OK))
+		return error_set(err, 0,
+				 "this host is not a Xen control domain (Dom0): there is neither "
+				 "/dev/xen/privcmd nor /proc/xen/privcmd");
+	if (access("/dev/xen/gntalloc", R_OK | W_OK))
+		return error_set(err, errno, "/dev/xen/gntalloc (kernel module xen-gntalloc)");
+	return 0;
+}
+
+static void vm_free(struct vm *vm)
+{
+	if (!vm)
+		return;
+	if (vm->console >= 0)
+		close(vm->console);
+	if (vm->store)
+		xs_close(vm->store);
+	if (vm->ctx)
+		libxl_ctx_free(vm->ctx);
+	free(vm);
+}
+
+static struct vm *vm_open(struct error *err)
+{
+	struct vm *vm = calloc(1, sizeof(*vm));
+
+	if (!vm) {
+		error_set(err, ENOMEM, "open libxenlight");
+		return NULL;
+	}
+	vm->console = -1;
+	vm->logger.vtable =
+		(xentoollog_logger){ capture_message, capture_progress, capture_destroy };
+	if (libxl_ctx_alloc(&vm->ctx, LIBXL_VERSION, 0, &vm->logger.vtable)) {
+		error_set(err, 0, "open libxenlight: %s",
+			  vm->logger.last[0] ? vm->logger.last : "no reason given");
+		vm_free(vm);
+		return NULL;
+	}
+	libxl_childproc_setmode(vm->ctx, &child_hooks, NULL);
+	vm->store = xs_open(0);
+	if (!vm->store) {
+		error_set(err, errno, "connect to xenstored");
+		vm_free(vm);
+		return NULL;
+	}
+	return vm;
+}
+
+/* libxl would fail too, but only its log would say how much is missing. */
+static int check_free_memory(struct vm *vm, uint64_t needed_mib, struct error *err)
+{
+	libxl_physinfo info;
+	uint64_t free_mib;
+
+	libxl_physinfo_init(&info);
+	if (libxl_get_physinfo(vm->ctx, &info))
+		return error_set(err, 0, "ask Xen for its free memory");
+	free_mib = (info.free_pages + info.scrub_pages) / 256;
+	libxl_physinfo_dispose(&info);
+	if (free_mib < needed_mib)
+		return error_set(
+			err, 0,
+			"not enough memory for the VM: it needs %llu MiB, Xen has %llu MiB free",
+			(unsigned long long)needed_mib, (unsigned long long)free_mib);
+	return 0;
+}
+
+static libxl_domain_type choose_type(struct vm *vm, enum xen_type wanted)
+{
+	libxl_physinfo info;
+	bool hvm;
+
+	if (wanted != XEN_TYPE_AUTO)
+		return wanted == XEN_TYPE_PV ? LIBXL_DOMAIN_TYPE_PV : LIBXL_DOMAIN_TYPE_PVH;
+	libxl_physinfo_init(&info);
+	hvm = !libxl_get_physinfo(vm->ctx, &info) && info.cap_hvm;
+	libxl_physinfo_dispose(&info);
+	return hvm ? LIBXL_DOMAIN_TYPE_PVH : LIBXL_DOMAIN_TYPE_PV;
+}
+
+static int fill_domain_config(struct vm *vm, const struct vm_config *config,
+			      libxl_domain_config *domain, struct error *err)
+{
+	const struct settings *settings = config->settings;
+	libxl_domain_build_info *build = &domain->b_info;
+
+	domain->c_info.type = choose_type(vm, settings->xen_type);
+	domain->c_info.name = strdup(config->name);
+	memcpy(domain->c_info.uuid.uuid, config->uuid, VM_UUID_SIZE);
+	libxl_domain_build_info_init_type(build, domain->c_info.type);
+	build->max_vcpus = (int)settings->vcpus;
+	if (libxl_cpu_bitmap_alloc(vm->ctx, &build->avail_vcpus, (int)settings->vcpus))
+		return error_set(err, 0, "allocate a map of %u vcpus", settings->vcpus);
+	libxl_bitmap_set_any(&build->avail_vcpus);
+	build->max_memkb = config->memory_mib * 1024;
+	build->target_memkb = config->memory_mib * 1024;
+	build->kernel = strdup(settings->kernel);
+	build->ramdisk = strdup(settings->initramfs);
+	build->cmdline = strdup(KERNEL_COMMAND_LINE);
+	if (!domain->c_info.name || !build->kernel || !build->ramdisk || !build->cmdline)
+		return error_set(err, ENOMEM, "describe the domain");
+	domain->on_poweroff = LIBXL_ACTION_ON_SHUTDOWN_PRESERVE;
+	domain->on_reboot = LIBXL_ACTION_ON_SHUTDOWN_PRESERVE;
+	domain->on_crash = LIBXL_ACTION_ON_SHUTDOWN_PRESERVE;
+	return 0;
+}
+
+static int create_domain(struct vm *vm, const struct vm_config *config, struct error *err)
+{
+	libxl_domain_config domain;
+	int result;
+
+	libxl_domain_config_init(&domain);
+	result = fill_domain_config(vm, config, &domain, err);
+	if (!result) {
+		vm->domid = (uint32_t)INVALID_DOMID;
+		result = libxl_domain_create_new(vm->ctx, &domain, &vm->domid, NULL, NULL);
+		if (result) {
+			error_set(err, 0, "create the Xen domain \"%s\": %s (libxl error %d)",
+				  config->name,
+				  vm->logger.last[0] ? vm->logger.last : "no reason given", result);
+			if (vm->domid != (uint32_t)INVALID_DOMID)
+				libxl_domain_destroy(vm->ctx, vm->domid, NULL);
+			result = -1;
+		}
+	}
+	libxl_domain_config_dispose(&domain);
+	return result;
+}
+
+static int xen_create(const struct vm_config *config, struct vm **result, struct error *err)
+{
+	struct vm *vm = vm_open(err);
+
+	*result = NULL;
+	if (!vm)
+		return -1;
+	if (!xs_watch(vm->store, "@releaseDomain", "ended")) {
+		error_set(err, errno, "watch for released domains");
+		vm_free(vm);
+		return -1;
+	}
+	if (check_free_memory(vm, config->memory_mib, err) || create_domain(vm, config, err)) {
+		vm_free(vm);
+		return -1;
+	}
+	*result = vm;
+	return 0;
+}
+
+static int xen_unpause(struct vm *vm, struct error *err)
+{
+	int result = libxl_domain_unpause(vm->ctx, vm->domid, NULL);
+
+	if (result)
+		return error_set(err, 0, "unpause domain %u: libxl error %d", vm->domid, result);
+	return 0;
+}
+
+static int xen_event_fd(const struct vm *vm)
+{
+	return xs_fileno(vm->store);
+}
+
+static enum vm_end end_of_shutdown(libxl_shutdown_reason reason)
+{
+	return reason == LIBXL_SHUTDOWN_REASON_POWEROFF || reason == LIBXL_SHUTDOWN_REASON_REBOOT
+		       ? VM_POWERED_OFF
+		       : VM_CRASHED;
+}
+
+static enum vm_end xen_ended(struct vm *vm)
+{
+	enum vm_end end = VM_RUNS;
+	libxl_dominfo info;
+	char **event;
+	int result;
+
+	while ((event = xs_check_watch(vm->store)))
+		free(event);
+	libxl_dominfo_init(&info);
+	result = libxl_domain_info(vm->ctx, &info, vm->domid);
+	if (result == ERROR_DOMAIN_NOTFOUND || (!result && info.dying))
+		end = VM_GONE;
+	else if (!result && info.shutdown)
+		end = end_of_shutdown(info.shutdown_reason);
+	libxl_dominfo_dispose(&info);
+	return end;
+}
+
+/* The console's pty appears when xenconsoled has noticed the new domain. */
+static int xen_console_fd(struct vm *vm)
+{
+	struct termios raw;
+	char path[64];
+	char *tty;
+
+	if (vm->console >= 0)
+		return vm->console;
+	snprintf(path, sizeof(path), "/local/domain/%u/console/tty", vm->domid);
+	tty = xs_read(vm->store, XBT_NULL, path, NULL);
+	if (!tty)
+		return -1;
+	vm->console = tty[0] ? open(tty, O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC) : -1;
+	free(tty);
+	if (vm->console >= 0 && !tcgetattr(vm->console, &raw)) {
+		/* an echo would feed the guest its own words */
+		cfmakeraw(&raw);
+		tcsetattr(vm->console, TCSANOW, &raw);
+	}
+	return vm->console;
+}
+
+static void xen_channel_spec(const struct vm *vm, char spec[VM_CHANNEL_SPEC_MAX])
+{
+	snprintf(spec, VM_CHANNEL_SPEC_MAX, "vchan:%u", vm->domid);
+}
+
+static int destroy_domain(struct vm *vm, uint32_t domid, struct error *err)
+{
+	int result = libxl_domain_destroy(vm->ctx, domid, NULL);
+
+	if (result && result != ERROR_DOMAIN_NOTFOUND)
+		return error_set(err, 0, "destroy domain %u: %s (libxl error %d)", domid,
+				 vm->logger.last[0] ? vm->logger.last : "no reason given", result);
+	return 0;
+}
+
+static int xen_destroy(struct vm *vm, struct error *err)
+{
+	int result = destroy_domain(vm, vm->domid, err);
+
+	vm_free(vm);
+	return result;
+}
+
+static int xen_find_and_destroy(const unsigned char *uuid, struct error *err)
+{
+	struct vm *vm = vm_open(err);
+	libxl_dominfo *domains;
+	int count = 0, result = 0;
+
+	if (!vm)
+		return -1;
+	domains = libxl_list_domain(vm->ctx, &count);
+	for (int i = 0; domains && i < count; i++)
+		if (!memcmp(domains[i].uuid.uuid, uuid, VM_UUID_SIZE) && !domains[i].dying &&
+		    destroy_domain(vm, domains[i].domid, err))
+			result = -1;
+	if (domains)
+		libxl_dominfo_list_free(domains, count);
+	else
+		result = error_set(err, 0, "list the domains of this host");
+	vm_free(vm);
+	return result;
+}
+
+const struct vm_backend vm_xen = {
+	.name = "xen",
+	.probe = xen_probe,
+	.create = xen_create,
+	.unpause = xen_unpause,
+	.event_fd = xen_event_fd,
+	.ended = xen_ended,
+	.console_fd = xen_console_fd,
+	.channel_spec = xen_channel_spec,
+	.destroy = xen_destroy,
+	.find_and_destroy = xen_find_and_destroy,
+};
