@@ -1,0 +1,249 @@
+/*
+ * Requests that a correct kernel does not send, one by one, without a mount:
+ * what exactly the answer is. Has to be the last: a pool changes this process.
+ */
+#include "harness.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fuse.h>
+#include <pthread.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "runtime/share.h"
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t done = PTHREAD_COND_INITIALIZER;
+static bool answered, finished;
+static int answer_error;
+static uint8_t answer_body[4096];
+static size_t finished_size;
+
+static struct share_pool *pool;
+static struct share *share;
+
+static void reply(void *cookie, const struct iovec *iov, int count)
+{
+	const struct fuse_out_header *out = iov[0].iov_base;
+
+	(void)cookie;
+	pthread_mutex_lock(&lock);
+	answered = true;
+	answer_error = -out->error;
+	if (count == 2 && iov[1].iov_len <= sizeof(answer_body))
+		memcpy(answer_body, iov[1].iov_base, iov[1].iov_len);
+	pthread_mutex_unlock(&lock);
+}
+
+static void request_done(void *cookie, size_t size)
+{
+	(void)cookie;
+	pthread_mutex_lock(&lock);
+	finished = true;
+	finished_size = size;
+	pthread_cond_signal(&done);
+	pthread_mutex_unlock(&lock);
+}
+
+/* The errno of the answer; -1: violation, -2: finished without an answer. */
+static int request(uint32_t opcode, uint64_t node, const void *body, size_t size)
+{
+	struct fuse_in_header header = {
+		.len = (uint32_t)(sizeof(header) + size),
+		.opcode = opcode,
+		.unique = 2,
+		.nodeid = node,
+	};
+	uint8_t *message = malloc(header.len);
+	struct error err;
+
+	memcpy(message, &header, sizeof(header));
+	if (size)
+		memcpy(message + sizeof(header), body, size);
+	answered = finished = false;
+	if (share_submit(pool, share, message, header.len, &err))
+		return -1;
+	pthread_mutex_lock(&lock);
+	while (!finished)
+		pthread_cond_wait(&done, &lock);
+	pthread_mutex_unlock(&lock);
+	if (finished_size != header.len)
+		return -3;
+	return answered ? answer_error : -2;
+}
+
+static int lookup(uint64_t parent, const char *name, uint64_t *node)
+{
+	int result = request(FUSE_LOOKUP, parent, name, strlen(name) + 1);
+
+	if (result == 0)
+		memcpy(node, answer_body, sizeof(*node));
+	return result;
+}
+
+static int forget(uint64_t node, uint64_t count)
+{
+	return request(FUSE_FORGET, node, &count, sizeof(count));
+}
+
+static int getattr(uint64_t node)
+{
+	return request(FUSE_GETATTR, node, &(struct fuse_getattr_in){ 0 }, 16);
+}
+
+static int open_node(uint32_t opcode, uint64_t node, uint32_t flags, uint64_t *handle)
+{
+	int result = request(opcode, node, &(struct fuse_open_in){ .flags = flags }, 8);
+
+	if (result == 0)
+		memcpy(handle, answer_body, sizeof(*handle));
+	return result;
+}
+
+static int create(const char *name, uint32_t flags)
+{
+	struct {
+		struct fuse_create_in in;
+		char name[16];
+	} body = { .in = { .flags = flags, .mode = S_IFREG | 0644 } };
+
+	snprintf(body.name, sizeof(body.name), "%s", name);
+	return request(FUSE_CREATE, 1, &body, sizeof(body.in) + strlen(name) + 1);
+}
+
+static int read_handle(uint32_t opcode, uint64_t node, uint64_t handle)
+{
+	const struct fuse_read_in in = { .fh = handle, .size = 100 };
+
+	return request(opcode, node, &in, sizeof(in));
+}
+
+static int release(uint32_t opcode, uint64_t node, uint64_t handle)
+{
+	const struct fuse_release_in in = { .fh = handle };
+
+	return request(opcode, node, &in, sizeof(in));
+}
+
+static void start_of_session(void)
+{
+	const struct fuse_init_in init = { .major = 7, .minor = 38, .flags = 0xffffffff };
+	struct fuse_init_out out;
+
+	check(getattr(1) == -1, "a request before INIT is a violation");
+	check(request(FUSE_INIT, 0, &init, sizeof(init)) == 0, "INIT");
+	memcpy(&out, answer_body, sizeof(out));
+	check(out.max_write == SHARE_MAX_IO && out.max_pages == 256, "1 MiB at a time");
+	check(out.flags & FUSE_HANDLE_KILLPRIV_V2 && out.flags & FUSE_POSIX_ACL &&
+		      out.flags & FUSE_DONT_MASK && out.flags & FUSE_AUTO_INVAL_DATA &&
+		      !(out.flags & (FUSE_WRITEBACK_CACHE | FUSE_POSIX_LOCKS | FUSE_FLOCK_LOCKS |
+				     FUSE_SETXATTR_EXT | FUSE_HANDLE_KILLPRIV)),
+	      "what is agreed to, and what not");
+	check(request(FUSE_INIT, 0, &init, sizeof(init)) == -1, "a second INIT is a violation");
+	check(request(FUSE_INTERRUPT, 0, &(uint64_t){ 2 }, 8) == ENOSYS, "INTERRUPT: ENOSYS");
+	check(request(999, 1, NULL, 0) == ENOSYS, "an opcode of the future: ENOSYS");
+}
+
+static void node_ids(void)
+{
+	uint64_t node = 0, again = 0;
+
+	check(lookup(1, "file", &node) == 0, "a lookup");
+	check(lookup(1, "file", &again) == 0 && again == node, "another one: same id");
+	check(forget(node, 1) == -2 && getattr(node) == 0, "FORGET of one, without an answer");
+	check(forget(node, 100) == -2 && getattr(node) == ESTALE, "of more than there are: ESTALE");
+	check(forget(node, 1) == -2, "once more");
+	check(lookup(1, "file", &again) == 0 && again != node, "known again: another id");
+	check(getattr(node) == ESTALE && getattr(again) == 0, "the old one stays over");
+	check(forget(1, UINT64_MAX) == -2 && getattr(1) == 0, "the root is never forgotten");
+	check(getattr(12345) == ESTALE && getattr(UINT64_MAX) == ESTALE, "ids made up: ESTALE");
+	check(lookup(again, "x", &node) == ENOTDIR, "below a file: ENOTDIR");
+	check(lookup(1, "..", &node) == -1, "\"..\" is a violation");
+	check(lookup(1, "out", &node) == 0 && lookup(node, "x", &again) == ENOTDIR,
+	      "below a symlink to a directory: ENOTDIR");
+	check(open_node(FUSE_OPENDIR, node, 0, &again) == ENOTDIR, "nor is it opened");
+	check(open_node(FUSE_OPEN, node, 0, &again) == ELOOP, "as a file neither");
+}
+
+static void never_opened(void)
+{
+	static const char *const names[] = { "fifo", "null", "disk", "socket" };
+	uint64_t node = 0, handle = 0;
+
+	for (size_t i = 0; i < 4; i++) {
+		check(lookup(1, names[i], &node) == 0 &&
+			      open_node(FUSE_OPEN, node, 0, &handle) == ENXIO &&
+			      open_node(FUSE_OPENDIR, node, 0, &handle) == ENOTDIR,
+		      "OPEN of a %s: ENXIO", names[i]);
+		check(create(names[i], 0) == ENXIO, "CREATE on a %s: ENXIO", names[i]);
+	}
+	check(create("file", O_EXCL) == EEXIST && create("file", 0) == 0, "CREATE on a file");
+	check(create("out", 0) == ELOOP, "CREATE on a symlink: ELOOP");
+}
+
+static void handles(void)
+{
+	uint64_t file = 0, other = 0, directory = 0, fh = 0, dh = 0;
+
+	lookup(1, "file", &file);
+	lookup(1, "other", &other);
+	lookup(1, "sub", &directory);
+	check(open_node(FUSE_OPEN, file, 0, &fh) == 0 &&
+		      open_node(FUSE_OPENDIR, directory, 0, &dh) == 0,
+	      "open");
+	check(read_handle(FUSE_READ, file, fh) == 0, "read");
+	check(read_handle(FUSE_READ, other, fh) == EBADF, "by another node's handle: EBADF");
+	check(read_handle(FUSE_READ, directory, dh) == EBADF, "by a directory's: EBADF");
+	check(read_handle(FUSE_READDIR, directory, dh) == 0, "readdir");
+	check(read_handle(FUSE_READDIR, file, fh) == ENOTDIR &&
+		      read_handle(FUSE_READDIR, directory, fh) == EBADF,
+	      "by a file's: EBADF");
+	check(read_handle(FUSE_READ, file, fh + 1) == EBADF &&
+		      read_handle(FUSE_READ, file, 0) == EBADF &&
+		      read_handle(FUSE_READ, file, UINT64_MAX) == EBADF,
+	      "handles made up: EBADF");
+	check(release(FUSE_RELEASEDIR, directory, fh) == EBADF &&
+		      release(FUSE_RELEASE, other, fh) == EBADF,
+	      "released by the wrong name: EBADF");
+	check(release(FUSE_RELEASE, file, fh) == 0, "released");
+	check(release(FUSE_RELEASE, file, fh) == EBADF && read_handle(FUSE_READ, file, fh) == EBADF,
+	      "once only");
+	check(open_node(FUSE_OPEN, directory, 0, &fh) == EISDIR, "OPEN of a directory: EISDIR");
+	/* dh stays open: share_close has to see to it */
+}
+
+void checks_protocol(void)
+{
+	const struct share_callbacks callbacks = { .reply = reply, .request_done = request_done };
+	char source[128];
+	struct error err = { 0 };
+	bool directory;
+
+	snprintf(source, sizeof(source), "%s/protocol", base);
+	mkdir(source, 0755);
+	mkdir(at(source, "sub"), 0755);
+	write_file(at(source, "file"), "x", 1);
+	write_file(at(source, "other"), "x", 1);
+	mkfifo(at(source, "fifo"), 0666);
+	mknod(at(source, "null"), S_IFCHR | 0666, makedev(1, 3));
+	mknod(at(source, "disk"), S_IFBLK | 0666, makedev(7, 0));
+	mknod(at(source, "socket"), S_IFSOCK | 0666, 0);
+	check(symlink("..", at(source, "out")) == 0, "a tree for single requests");
+	share = share_open(source, false, &directory, &err);
+	pool = share_pool_start(2, &callbacks, &err);
+	check(share && pool && share_serve(pool, share, NULL, &err) == 0, "served (%s)",
+	      err.message);
+	start_of_session();
+	node_ids();
+	never_opened();
+	handles();
+	check(request(FUSE_DESTROY, 0, NULL, 0) == 0 && getattr(1) == -1, "nothing after DESTROY");
+	share_close(share);
+	share_pool_stop(pool);
+}

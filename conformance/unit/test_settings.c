@@ -1,0 +1,112 @@
+/* The administrator's settings: defaults, comments, what is refused and in which words. */
+#include "unit.h"
+
+#include <unistd.h>
+
+#include "settings.h"
+
+static char path[] = "/tmp/vxn-settings-XXXXXX";
+
+static int load(const char *text, struct settings *settings, struct error *err)
+{
+	FILE *stream = fopen(path, "w");
+
+	assert_non_null(stream);
+	fputs(text, stream);
+	fclose(stream);
+	return settings_load(path, settings, err);
+}
+
+static void defaults(void **state)
+{
+	struct settings settings;
+	struct error err = { 0 };
+
+	(void)state;
+	assert_ok(settings_load("/nowhere/config.json", &settings, &err), err);
+	assert_string_equal(settings.kernel, VXN_LIBDIR "/vmlinux");
+	assert_string_equal(settings.initramfs, VXN_LIBDIR "/initramfs.cpio");
+	assert_int_equal(settings.vcpus, 1);
+	assert_int_equal(settings.memory_mib, 512);
+	assert_int_equal(settings.overhead_mib, 96);
+	assert_int_equal(settings.xen_type, XEN_TYPE_AUTO);
+	assert_int_equal(settings.boot_timeout_s, 60);
+	assert_int_equal(settings.share_threads, 4);
+	settings_free(&settings);
+	assert_ok(load("{}", &settings, &err), err);
+	assert_int_equal(settings.memory_mib, 512);
+	settings_free(&settings);
+}
+
+static void all_keys(void **state)
+{
+	struct settings settings;
+	struct error err = { 0 };
+
+	(void)state;
+	assert_ok(load("/* ours */ {\n"
+		       "\"kernel\": \"/k\", // a comment\n"
+		       "\"initramfs\": \"/i\", \"vcpus\": 2, \"memory\": 64, \"overhead\": 0,\n"
+		       "\"xen_type\": \"pv\", \"boot_timeout\": 5, \"share_threads\": 1 }",
+		       &settings, &err),
+		  err);
+	assert_string_equal(settings.kernel, "/k");
+	assert_string_equal(settings.initramfs, "/i");
+	assert_int_equal(settings.vcpus, 2);
+	assert_int_equal(settings.memory_mib, 64);
+	assert_int_equal(settings.overhead_mib, 0);
+	assert_int_equal(settings.xen_type, XEN_TYPE_PV);
+	assert_int_equal(settings.boot_timeout_s, 5);
+	assert_int_equal(settings.share_threads, 1);
+	settings_free(&settings);
+}
+
+static void refused(void **state)
+{
+	static const struct {
+		const char *text, *part;
+	} rows[] = {
+		{ "{\"kernal\": \"/k\"}", "unknown key \"kernal\"" },
+		{ "{\"kernel\": \"k\"}", "kernel is no absolute path" },
+		{ "{\"kernel\": 1}", "kernel" },
+		{ "{\"vcpus\": 0}", "vcpus" },
+		{ "{\"vcpus\": 1.5}", "vcpus" },
+		{ "{\"memory\": 31}", "memory" },
+		{ "{\"memory\": 99999999999999999999}", "memory" },
+		{ "{\"overhead\": -1}", "overhead" },
+		{ "{\"xen_type\": \"hvm\"}", "xen_type is neither" },
+		{ "{\"xen_type\": \"pv\", \"xen_type\": []}", "xen_type" },
+		{ "[]", "object" },
+		{ "{\"vcpus\": 1", ":" },
+		{ "", ":" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct settings settings;
+		struct error err = { 0 };
+
+		assert_true(load(rows[i].text, &settings, &err) < 0);
+		settings_free(&settings);
+		if (strncmp(err.message, path, strlen(path)) != 0 ||
+		    !strstr(err.message, rows[i].part))
+			fail_msg("%s: %s", rows[i].text, err.message);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(defaults),
+		cmocka_unit_test(all_keys),
+		cmocka_unit_test(refused),
+	};
+	int fd = mkstemp(path), result;
+
+	if (fd < 0)
+		return 1;
+	close(fd);
+	result = cmocka_run_group_tests(tests, NULL, NULL);
+	unlink(path);
+	return result;
+}
