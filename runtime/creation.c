@@ -125,13 +125,19 @@ static int make_cgroup(struct creation *creation, bool systemd, pid_t *holder, s
 	return container_state_write(&creation->container, &creation->state, err);
 }
 
-static int open_terminal(struct creation *creation, struct error *err)
+static int open_terminal(const struct creation_request *request, struct creation *creation,
+			 struct error *err)
 {
 	const struct oci_process *process = &creation->config->process;
 
 	if (!process->terminal)
 		return 0;
-	return pty_open(&creation->pty, process->console_width, process->console_height, err);
+	if (pty_open(&creation->pty, process->console_width, process->console_height, err))
+		return -1;
+	/* before the process can ask for it */
+	if (!request->console_socket)
+		terminal_copy_size(STDIN_FILENO, creation->pty.master);
+	return 0;
 }
 
 static int start_standin(struct creation *creation, struct launched *launched, struct error *err)
@@ -181,7 +187,7 @@ static int prepare(const struct creation_request *request, struct creation *crea
 		monitor_start(&creation->container, creation->bundle, &request->log, err);
 	if (creation->monitor < 0)
 		return -1;
-	if (open_terminal(creation, err) || start_standin(creation, launched, err))
+	if (open_terminal(request, creation, err) || start_standin(creation, launched, err))
 		return -1;
 	/* early, so that the engine sets the window's size before the process looks */
 	if (!request->console_socket)
