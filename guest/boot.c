@@ -16,6 +16,7 @@
 #include "cleanup.h"
 #include "kmsg.h"
 
+#define QEMU_EXIT_PORT 0xf4
 #define NEW_ROOT "/root"
 
 struct mount_row {
@@ -109,12 +110,24 @@ int boot_loopback(struct error *err)
 }
 
 /*
- * Without ACPI (QEMU's microvm) nothing can switch the machine off: there, a
- * restart ends it (-no-reboot).
+ * QEMU's microvm has no ACPI to switch it off by. There, a write to its
+ * isa-debug-exit device (runtime/vm_qemu.c) ends it as a power-off; a restart ends
+ * it too (-no-reboot), but that is how a crash looks.
  */
+static void leave_qemu(void)
+{
+	const uint8_t value = 42;
+	int fd = open("/dev/port", O_WRONLY | O_CLOEXEC);
+
+	if (fd < 0 || pwrite(fd, &value, 1, QEMU_EXIT_PORT) != 1)
+		reboot(RB_AUTOBOOT);
+}
+
 _Noreturn void boot_power_off(const struct boot_options *options)
 {
-	reboot(options->channel == &channel_port ? RB_AUTOBOOT : RB_POWER_OFF);
+	if (options->channel == &channel_port)
+		leave_qemu();
+	reboot(RB_POWER_OFF);
 	for (;;)
 		pause();
 }

@@ -89,18 +89,23 @@ static void inherit_cpuset(int parent, int child)
 			(void)write_file(child, names[i], value);
 }
 
-static int enter_directory(int parent, const char *name, bool v2)
+static int make_directory(int parent, const char *name, bool v2)
 {
 	int child;
 
-	if (v2)
-		pass_on_controllers(parent);
 	if (mkdirat(parent, name, 0755) < 0 && errno != EEXIST)
 		return -1;
 	child = openat(parent, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (child >= 0 && !v2)
 		inherit_cpuset(parent, child);
 	return child;
+}
+
+static int enter_directory(int parent, const char *name, bool v2)
+{
+	if (v2)
+		pass_on_controllers(parent);
+	return make_directory(parent, name, v2);
 }
 
 /* Makes path below the hierarchy. */
@@ -187,6 +192,35 @@ int cgroup_create(const char *cgroups_path, const char *id, bool systemd, pid_t 
 	}
 	return systemd ? cgroup_systemd_create(cgroups_path, pid, directory, err)
 		       : create_by_path(cgroups_path, directory, err);
+}
+
+int cgroup_make_child(const char *directory, const char *name, char **child, struct error *err)
+{
+	CLEANUP_HIERARCHIES struct cgroup_hierarchies hierarchies = { .count = 0 };
+	CLEANUP_FREE char *path = NULL;
+
+	if (cgroup_hierarchies_read(&hierarchies, err) < 0)
+		return -1;
+	for (size_t i = 0; i < hierarchies.count; i++) {
+		CLEANUP_FREE char *twin = cgroup_twin(&hierarchies, i, directory, err);
+		CLEANUP_CLOSE int parent = -1, made = -1;
+
+		if (!twin)
+			return -1;
+		parent = open(twin, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		if (parent < 0 && errno == ENOENT && i > 0)
+			continue; /* systemd's scopes are in its own hierarchy only */
+		if (parent >= 0)
+			made = make_directory(parent, name, !hierarchies.items[i].controllers);
+		if (made < 0)
+			return error_set(err, errno, "make the cgroup %s/%s", twin, name);
+	}
+	if (asprintf(&path, "%s/%s", directory, name) < 0) {
+		path = NULL;
+		return error_set(err, ENOMEM, "make the cgroup %s/%s", directory, name);
+	}
+	*child = steal_pointer(&path);
+	return 0;
 }
 
 int cgroup_open_procs(const char *directory, int *fds, size_t max, size_t *count, struct error *err)

@@ -23,7 +23,14 @@
 int cgroup_create(const char *cgroups_path, const char *id, bool systemd, pid_t pid,
 		  char **directory, struct error *err);
 
-/* Moves a process there (all hierarchies). */
+/*
+ * A cgroup of that name below one that cgroup_create has made, with the controllers
+ * that come from above: none is passed on, as the parent has processes itself.
+ * *child: as *directory above.
+ */
+int cgroup_make_child(const char *directory, const char *name, char **child, struct error *err);
+
+/* Moves a process there (all hierarchies); pid 0: the calling one. */
 int cgroup_enter(const char *directory, pid_t pid, struct error *err);
 
 /*

@@ -18,7 +18,9 @@
 #include <fcntl.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
@@ -41,9 +43,15 @@
 #define RECLAIM	     1000
 #define PAGE	     4096
 
-struct channel {
+struct channel_of_vchan {
+	struct channel channel;
 	struct libxenvchan *vchan;
 };
+
+static struct libxenvchan *vchan_of(const struct channel *channel)
+{
+	return ((const struct channel_of_vchan *)channel)->vchan;
+}
 
 static void raise_parameter(const char *path, unsigned long value)
 {
@@ -80,16 +88,16 @@ static bool grants_suffice(int domid, size_t ring_size)
 	return ioctl(fd, IOCTL_GNTALLOC_ALLOC_GREF, request) == 0;
 }
 
-int channel_open(const char *spec, struct channel **channel, struct error *err)
+static int vchan_open(const char *argument, int fd, struct channel **channel, struct error *err)
 {
 	static const size_t ring_sizes[] = { 1u << 20, 256u << 10, 64u << 10 };
+	struct channel_of_vchan *opened;
 	struct libxenvchan *vchan = NULL;
 	xentoollog_logger *logger;
+	int domid = atoi(argument);
 	char path[64];
-	int domid;
 
-	if (sscanf(spec, "vchan:%d", &domid) != 1)
-		return error_set(err, 0, "unknown channel \"%s\"", spec);
+	(void)fd;
 	snprintf(path, sizeof(path), "/local/domain/%d/vxn/ctl", domid);
 	logger = (xentoollog_logger *)xtl_createlogger_stdiostream(stderr, XTL_CRITICAL, 0);
 	raise_parameter(GNTALLOC_LIMIT_PATH, GNTALLOC_LIMIT);
@@ -104,31 +112,42 @@ int channel_open(const char *spec, struct channel **channel, struct error *err)
 				 "by " GNTALLOC_LIMIT_PATH ")",
 				 domid);
 	vchan->blocking = 0;
-	*channel = malloc(sizeof(**channel));
-	if (!*channel) {
+	opened = malloc(sizeof(*opened));
+	if (!opened) {
 		libxenvchan_close(vchan);
 		return error_set(err, ENOMEM, "open the vchan");
 	}
-	(*channel)->vchan = vchan;
+	*opened = (struct channel_of_vchan){ .channel.ops = &channel_vchan, .vchan = vchan };
+	*channel = &opened->channel;
 	return 0;
 }
 
-int channel_fd(const struct channel *channel)
+static int vchan_fd(const struct channel *channel)
 {
-	return libxenvchan_fd_for_select(channel->vchan);
+	return libxenvchan_fd_for_select(vchan_of(channel));
 }
 
-void channel_event(struct channel *channel)
+static void vchan_event(struct channel *channel)
 {
-	libxenvchan_wait(channel->vchan);
+	libxenvchan_wait(vchan_of(channel));
 }
 
-ssize_t channel_read(struct channel *channel, void *buffer, size_t size)
+static ssize_t vchan_read(struct channel *channel, void *buffer, size_t size)
 {
-	return libxenvchan_read(channel->vchan, buffer, size);
+	return libxenvchan_read(vchan_of(channel), buffer, size);
 }
 
-ssize_t channel_write(struct channel *channel, const void *buffer, size_t size)
+static ssize_t vchan_write(struct channel *channel, const void *buffer, size_t size)
 {
-	return libxenvchan_write(channel->vchan, buffer, size);
+	return libxenvchan_write(vchan_of(channel), buffer, size);
 }
+
+const struct channel_ops channel_vchan = {
+	.name = "vchan",
+	.open = vchan_open,
+	.fd = vchan_fd,
+	.events = EPOLLIN,
+	.event = vchan_event,
+	.read = vchan_read,
+	.write = vchan_write,
+};

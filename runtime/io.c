@@ -90,9 +90,9 @@ static int open_shares(struct io *io, struct error *err)
 	return 0;
 }
 
-static int watch(struct io *io, int fd, uint64_t data, struct error *err)
+static int watch(struct io *io, int fd, uint32_t events, uint64_t data, struct error *err)
 {
-	struct epoll_event event = { .events = EPOLLIN, .data.u64 = data };
+	struct epoll_event event = { .events = events, .data.u64 = data };
 
 	if (epoll_ctl(io->epoll, EPOLL_CTL_ADD, fd, &event))
 		return error_set(err, errno, "epoll_ctl");
@@ -113,15 +113,18 @@ static int prepare(struct io *io, const char *config_path, struct error *err)
 	pthread_cond_init(&io->space, NULL);
 	if (open_shares(io, err))
 		return -1;
-	return watch(io, io->wake, EVENT_WAKE, err);
+	return watch(io, io->wake, EPOLLIN, EVENT_WAKE, err);
 }
 
 /* From here on the process can do nothing but its work. */
-static int begin(struct io *io, const char *spec, struct error *err)
+static int begin(struct io *io, const char *spec, int *fd, struct error *err)
 {
 	if (io->channel)
 		return error_set(err, 0, "the channel is open already");
-	if (channel_open(spec, &io->channel, err) || io_confine(err))
+	if (channel_open(spec, *fd, &io->channel, err))
+		return -1;
+	steal_fd(fd);
+	if (io_confine(err))
 		return -1;
 	io->pool = share_pool_start(io->share_threads, &io_channel_share_callbacks, err);
 	if (!io->pool)
@@ -129,7 +132,7 @@ static int begin(struct io *io, const char *spec, struct error *err)
 	for (struct io_stream *s = io->streams; s; s = s->next)
 		if (s->kind == IO_STREAM_SHARE && share_serve(io->pool, s->share, s, err))
 			return -1;
-	if (watch(io, channel_fd(io->channel), EVENT_CHANNEL, err))
+	if (watch(io, channel_fd(io->channel), channel_events(io->channel), EVENT_CHANNEL, err))
 		return -1;
 	return io_channel_hello(io, err);
 }
@@ -165,7 +168,7 @@ static int receive_from_monitor(struct io *io, struct error *err)
 		return result == 0 ? 1 : -1;
 	message.text[IO_TEXT_MAX - 1] = '\0';
 	if (message.op == IO_OPEN_CHANNEL)
-		result = begin(io, message.text, err);
+		result = begin(io, message.text, &fds[0], err);
 	else if (io_control_request(io, &message, fds, &why))
 		result = refuse(io, &message, &why, err);
 	else
@@ -317,7 +320,7 @@ int main(int argc, char **argv)
 	if (!result)
 		result = prepare(&io, config_path, &err);
 	if (!result)
-		result = watch(&io, io.monitor, EVENT_MONITOR, &err);
+		result = watch(&io, io.monitor, EPOLLIN, EVENT_MONITOR, &err);
 	if (!result)
 		result = serve(&io, &err);
 	if (result == 1)

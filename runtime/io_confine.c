@@ -21,6 +21,7 @@
 #include <sys/syscall.h>
 
 #include "cleanup.h"
+#include "empty_root.h"
 
 /* --- root directory and namespaces --- */
 
@@ -34,37 +35,21 @@ static int leave_namespaces(struct error *err)
 	return 0;
 }
 
-/*
- * The new root is built on a directory that is always there; "/proc" itself
- * would show every process of the host, so only our own fds are bound.
- */
+/* "/proc" itself would show every process of the host, so only our own fds are bound. */
 static int enter_empty_root(struct error *err)
 {
-	static const char base[] = "/proc"; /* any directory will do; it is covered */
 	CLEANUP_CLOSE int fds =
 		open_tree(AT_FDCWD, "/proc/self/fd", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
 
 	if (fds < 0)
 		return error_set(err, errno, "clone /proc/self/fd");
-	if (mount("none", base, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "size=64k,mode=755"))
-		return error_set(err, errno, "mount the empty root");
-	if (chdir(base))
-		return error_set(err, errno, "enter the empty root");
+	if (empty_root_mount(err))
+		return -1;
 	if (mkdir("proc", 0755) || mkdir("proc/self", 0755) || mkdir("proc/self/fd", 0755))
 		return error_set(err, errno, "fill the empty root");
 	if (move_mount(fds, "", AT_FDCWD, "proc/self/fd", MOVE_MOUNT_F_EMPTY_PATH))
 		return error_set(err, errno, "mount /proc/self/fd");
-	/* the old root lies on top of the new one, and is taken away */
-	if (syscall(SYS_pivot_root, ".", "."))
-		return error_set(err, errno, "pivot_root");
-	if (umount2(".", MNT_DETACH))
-		return error_set(err, errno, "detach the old root");
-	if (chdir("/"))
-		return error_set(err, errno, "chdir /");
-	if (mount(NULL, "/", NULL,
-		  MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL))
-		return error_set(err, errno, "make the empty root read-only");
-	return 0;
+	return empty_root_enter(err);
 }
 
 /* --- privileges --- */

@@ -20,7 +20,8 @@
 
 enum io_op {
 	/* monitor to io */
-	IO_OPEN_CHANNEL = 1, /* text: channel spec; the guest may be booting already */
+	/* text: channel spec; fds: what belongs to it, or none. The guest may be booting already. */
+	IO_OPEN_CHANNEL = 1,
 	IO_CREATE, /* seq, process, text: container id; fds: stdin, stdout, stderr, or pty */
 	IO_START,  /* seq, text: container id */
 	IO_EXEC,   /* seq, process, text: container id; fds: process.json, then stdio */

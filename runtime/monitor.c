@@ -255,7 +255,8 @@ static int prepare(struct monitor *monitor, struct error *err)
 	if (settings_load(SETTINGS_PATH, &monitor->settings, err) || load_config(monitor, err) ||
 	    monitor_listen(monitor, err))
 		return -1;
-	return monitor_boot(monitor, err);
+	monitor->backend = vm_backend_choose(&monitor->settings, err);
+	return monitor->backend ? monitor_boot(monitor, err) : -1;
 }
 
 /*
@@ -322,9 +323,7 @@ static int cleanup(const struct container *container, struct error *err)
 	if (lock < 0)
 		return -1;
 	container_uuid(container, uuid);
-	if (vm_xen.probe(NULL))
-		return 0; /* no hypervisor, so nothing of ours in it */
-	return vm_xen.find_and_destroy(uuid, err);
+	return vm_find_and_destroy(uuid, err);
 }
 
 static int usage(struct error *err)
@@ -377,8 +376,7 @@ int main(int argc, char **argv)
 	struct monitor monitor = { .io = -1,
 				   .io_pidfd = -1,
 				   .listener = -1,
-				   .create_stdio = { -1, -1, -1 },
-				   .backend = &vm_xen };
+				   .create_stdio = { -1, -1, -1 } };
 	const char *root = NULL, *command;
 	struct error err = { 0 };
 	int result;

@@ -17,6 +17,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "cgroup.h"
 #include "cleanup.h"
 #include "fdpass.h"
 #include "log.h"
@@ -27,6 +28,7 @@
 static void exec_io(const struct monitor *monitor, int socket)
 {
 	CLEANUP_FREE char *config = container_path(&monitor->container, "config.json");
+	struct error err = { 0 };
 	const char *argv[16];
 	char threads[16];
 	int n = 0;
@@ -48,6 +50,8 @@ static void exec_io(const struct monitor *monitor, int socket)
 	if (monitor->debug)
 		argv[n++] = "--debug";
 	argv[n] = NULL;
+	if (monitor->cgroup && cgroup_enter(monitor->cgroup, 0, &err))
+		log_warning("%s", err.message);
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (socket == IO_SOCKET_FD)
 		fcntl(socket, F_SETFD, 0);
@@ -111,6 +115,7 @@ static void vm_name(const struct monitor *monitor, const unsigned char *uuid, ch
 int monitor_boot(struct monitor *monitor, struct error *err)
 {
 	struct io_message open_channel = { .op = IO_OPEN_CHANNEL };
+	CLEANUP_CLOSE int channel = -1;
 	unsigned char uuid[VM_UUID_SIZE];
 	char name[96];
 	struct vm_config config = {
@@ -121,8 +126,12 @@ int monitor_boot(struct monitor *monitor, struct error *err)
 
 	monitor->deadline_ms = monitor_now_ms() + monitor->settings.boot_timeout_s * 1000;
 	monitor->deadline_reason = "the guest did not answer in time (boot_timeout)";
-	if (check_files(&monitor->settings, err) || monitor->backend->probe(err))
+	if (check_files(&monitor->settings, err))
 		return -1;
+	if (monitor->state.cgroup_path &&
+	    cgroup_make_child(monitor->state.cgroup_path, "vm", &monitor->cgroup, err))
+		return -1;
+	config.cgroup = monitor->cgroup;
 	if (start_io(monitor, err))
 		return -1;
 	container_uuid(&monitor->container, uuid);
@@ -131,8 +140,8 @@ int monitor_boot(struct monitor *monitor, struct error *err)
 	if (monitor->backend->create(&config, &monitor->vm, err))
 		return -1;
 	monitor_stage(monitor, "made");
-	monitor->backend->channel_spec(monitor->vm, open_channel.text);
-	if (monitor_io_send(monitor, &open_channel, NULL, 0, err))
+	channel = monitor->backend->channel(monitor->vm, open_channel.text);
+	if (monitor_io_send(monitor, &open_channel, &channel, channel >= 0 ? 1 : 0, err))
 		return -1;
 	/* the guest's kernel boots while its channel is opened */
 	return monitor->backend->unpause(monitor->vm, err);
@@ -309,6 +318,9 @@ void monitor_vm_check(struct monitor *monitor)
 		break;
 	case VM_GONE:
 		error_set(&err, 0, "the VM was destroyed by somebody else");
+		break;
+	case VM_FAILED:
+		error_set(&err, 0, "the VM's hypervisor gave up");
 		break;
 	}
 	quote_console(monitor, &err);

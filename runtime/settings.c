@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "cleanup.h"
@@ -16,26 +17,36 @@
 
 #define SETTINGS_SIZE_MAX (1u << 20)
 
-enum setting_type { SETTING_PATH, SETTING_NUMBER, SETTING_XEN_TYPE };
+enum setting_type { SETTING_PATH, SETTING_NAME, SETTING_NUMBER, SETTING_WORD };
 
 struct setting {
 	const char *key;
 	enum setting_type type;
 	size_t offset; /* in struct settings */
 	unsigned int min, max;
+	const char *const *words; /* NULL-terminated; the value is an enum, in their order */
 };
 
 #define AT(member) offsetof(struct settings, member)
 
+/* In the order of the enums in settings.h, each of which begins with "auto". */
+static const char *const hypervisors[] = { "auto", "xen", "qemu", NULL };
+static const char *const xen_types[] = { "auto", "pv", "pvh", NULL };
+static const char *const accelerators[] = { "auto", "kvm", "tcg", NULL };
+
 static const struct setting settings_table[] = {
-	{ "kernel", SETTING_PATH, AT(kernel), 0, 0 },
-	{ "initramfs", SETTING_PATH, AT(initramfs), 0, 0 },
-	{ "vcpus", SETTING_NUMBER, AT(vcpus), 1, 128 },
-	{ "memory", SETTING_NUMBER, AT(memory_mib), 32, 1u << 24 },
-	{ "overhead", SETTING_NUMBER, AT(overhead_mib), 0, 1u << 20 },
-	{ "xen_type", SETTING_XEN_TYPE, AT(xen_type), 0, 0 },
-	{ "boot_timeout", SETTING_NUMBER, AT(boot_timeout_s), 1, 3600 },
-	{ "share_threads", SETTING_NUMBER, AT(share_threads), 1, 64 },
+	{ "hypervisor", SETTING_WORD, AT(hypervisor), 0, 0, hypervisors },
+	{ "kernel", SETTING_PATH, AT(kernel), 0, 0, NULL },
+	{ "initramfs", SETTING_PATH, AT(initramfs), 0, 0, NULL },
+	{ "vcpus", SETTING_NUMBER, AT(vcpus), 1, 128, NULL },
+	{ "memory", SETTING_NUMBER, AT(memory_mib), 32, 1u << 24, NULL },
+	{ "overhead", SETTING_NUMBER, AT(overhead_mib), 0, 1u << 20, NULL },
+	{ "xen_type", SETTING_WORD, AT(xen_type), 0, 0, xen_types },
+	{ "qemu", SETTING_PATH, AT(qemu), 0, 0, NULL },
+	{ "qemu_user", SETTING_NAME, AT(qemu_user), 0, 0, NULL },
+	{ "accelerator", SETTING_WORD, AT(accelerator), 0, 0, accelerators },
+	{ "boot_timeout", SETTING_NUMBER, AT(boot_timeout_s), 1, 3600, NULL },
+	{ "share_threads", SETTING_NUMBER, AT(share_threads), 1, 64, NULL },
 };
 
 #define SETTINGS_COUNT (sizeof(settings_table) / sizeof(settings_table[0]))
@@ -48,14 +59,16 @@ static const struct setting *find_setting(const char *key)
 	return NULL;
 }
 
-static int set_path(const struct json *node, char **value, struct error *err)
+static int set_text(const struct json *node, bool path, char **value, struct error *err)
 {
 	char *copy;
 
 	if (json_expect(node, JSON_STRING, err))
 		return -1;
-	if (node->text[0] != '/')
+	if (path && node->text[0] != '/')
 		return json_error(node, err, "is no absolute path: \"%.200s\"", node->text);
+	if (!node->text[0])
+		return json_error(node, err, "is empty");
 	copy = strdup(node->text);
 	if (!copy)
 		return error_set(err, ENOMEM, "%s", node->key);
@@ -64,18 +77,23 @@ static int set_path(const struct json *node, char **value, struct error *err)
 	return 0;
 }
 
-static int set_xen_type(const struct json *node, enum xen_type *value, struct error *err)
+static int set_word(const struct json *node, const char *const *words, unsigned int *value,
+		    struct error *err)
 {
+	char known[64] = "";
+
 	if (json_expect(node, JSON_STRING, err))
 		return -1;
-	if (!strcmp(node->text, "pv"))
-		*value = XEN_TYPE_PV;
-	else if (!strcmp(node->text, "pvh"))
-		*value = XEN_TYPE_PVH;
-	else
-		return json_error(node, err, "is neither \"pv\" nor \"pvh\": \"%.40s\"",
-				  node->text);
-	return 0;
+	for (unsigned int i = 0; words[i]; i++) {
+		size_t used = strlen(known);
+
+		if (!strcmp(node->text, words[i])) {
+			*value = i;
+			return 0;
+		}
+		snprintf(known + used, sizeof(known) - used, "%s\"%s\"", i ? ", " : "", words[i]);
+	}
+	return json_error(node, err, "is none of %s: \"%.40s\"", known, node->text);
 }
 
 static int apply(const struct json *node, struct settings *settings, struct error *err)
@@ -91,9 +109,10 @@ static int apply(const struct json *node, struct settings *settings, struct erro
 		return 0;
 	switch (setting->type) {
 	case SETTING_PATH:
-		return set_path(node, (char **)place, err);
-	case SETTING_XEN_TYPE:
-		return set_xen_type(node, (enum xen_type *)place, err);
+	case SETTING_NAME:
+		return set_text(node, setting->type == SETTING_PATH, (char **)place, err);
+	case SETTING_WORD:
+		return set_word(node, setting->words, (unsigned int *)place, err);
 	case SETTING_NUMBER:
 		if (json_to_int(node, setting->min, setting->max, &number, err))
 			return -1;
@@ -111,11 +130,12 @@ static int set_defaults(struct settings *settings, struct error *err)
 		.vcpus = 1,
 		.memory_mib = 512,
 		.overhead_mib = 96,
-		.xen_type = XEN_TYPE_AUTO,
+		.qemu = strdup("/usr/bin/qemu-system-x86_64"),
+		.qemu_user = strdup("nobody"),
 		.boot_timeout_s = 60,
 		.share_threads = 4,
 	};
-	if (!settings->kernel || !settings->initramfs)
+	if (!settings->kernel || !settings->initramfs || !settings->qemu || !settings->qemu_user)
 		return error_set(err, ENOMEM, "load the settings");
 	return 0;
 }
@@ -158,5 +178,7 @@ void settings_free(struct settings *settings)
 {
 	free(settings->kernel);
 	free(settings->initramfs);
+	free(settings->qemu);
+	free(settings->qemu_user);
 	memset(settings, 0, sizeof(*settings));
 }

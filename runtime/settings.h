@@ -3,12 +3,17 @@
  * Absent file = defaults. Unknown keys and values out of range are errors that
  * name file and key.
  *
+ *	hypervisor	"xen", "qemu", or "auto" (the default): Xen where this host is a Dom0,
+ *			else QEMU
  *	kernel		path of the guest kernel (ELF)
  *	initramfs	path
  *	vcpus		default number of virtual CPUs, 1
  *	memory		default memory of a VM in MiB, 512
  *	overhead	MiB added to a container's memory limit, 96
  *	xen_type	"pvh" or "pv"; default: "pvh" where the hypervisor has hvm, else "pv"
+ *	qemu		path of QEMU, /usr/bin/qemu-system-x86_64
+ *	qemu_user	the user that it runs as, "nobody"
+ *	accelerator	"kvm", "tcg" (emulation), or "auto" (the default): KVM where it runs a guest
  *	boot_timeout	seconds until the guest must have answered, 60
  *	share_threads	worker threads that serve files, 4
  */
@@ -17,15 +22,21 @@
 
 #include "error.h"
 
+enum hypervisor { HYPERVISOR_AUTO, HYPERVISOR_XEN, HYPERVISOR_QEMU };
 enum xen_type { XEN_TYPE_AUTO, XEN_TYPE_PV, XEN_TYPE_PVH };
+enum accelerator { ACCELERATOR_AUTO, ACCELERATOR_KVM, ACCELERATOR_TCG };
 
 struct settings {
+	enum hypervisor hypervisor;
 	char *kernel;
 	char *initramfs;
 	unsigned int vcpus;
 	unsigned int memory_mib;
 	unsigned int overhead_mib;
 	enum xen_type xen_type;
+	char *qemu;
+	char *qemu_user;
+	enum accelerator accelerator;
 	unsigned int boot_timeout_s;
 	unsigned int share_threads;
 };

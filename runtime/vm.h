@@ -21,6 +21,7 @@ struct vm_config {
 	const char *name;	   /* for the operator's eyes; unique on this host */
 	const unsigned char *uuid; /* how the VM is found again after a crash */
 	uint64_t memory_mib;
+	const char *cgroup; /* where a process that is this VM belongs; NULL = anywhere */
 	const struct settings *settings;
 };
 
@@ -29,13 +30,14 @@ enum vm_end {
 	VM_POWERED_OFF,
 	VM_CRASHED, /* kernel panic, triple fault */
 	VM_GONE,    /* somebody destroyed it */
+	VM_FAILED,  /* its hypervisor gave up; the console has its words */
 };
 
 struct vm_backend {
 	const char *name;
 
 	/* Can this host run it? The error says what is missing. */
-	int (*probe)(struct error *err);
+	int (*probe)(const struct settings *settings, struct error *err);
 
 	/*
 	 * Creates a paused VM. On failure nothing is left of it. Killed at any
@@ -50,21 +52,31 @@ struct vm_backend {
 	enum vm_end (*ended)(struct vm *vm);
 
 	/*
-	 * Console output of the guest's kernel, a non-blocking readable fd owned
-	 * by vm, -1 if there is none (yet). Hostile bytes.
+	 * Console output of the guest's kernel and complaints of the hypervisor, a
+	 * non-blocking readable fd owned by vm, -1 if there is none (yet). Hostile
+	 * bytes.
 	 */
 	int (*console_fd)(struct vm *vm);
 
-	/* What the io process opens as the channel (channel.h). */
-	void (*channel_spec)(const struct vm *vm, char spec[VM_CHANNEL_SPEC_MAX]);
+	/*
+	 * What the io process opens as the channel (channel.h). Returns the fd that
+	 * belongs to it, the caller's from now on, -1 if none does. To be called once.
+	 */
+	int (*channel)(struct vm *vm, char spec[VM_CHANNEL_SPEC_MAX]);
 
 	/* Ends the VM at once, in whatever state, and frees vm. */
 	int (*destroy)(struct vm *vm, struct error *err);
 
-	/* Destroys every VM with this uuid; none is success. */
+	/* Destroys every VM with this uuid; none is success, and so is a host without the hypervisor. */
 	int (*find_and_destroy)(const unsigned char *uuid, struct error *err);
 };
 
-extern const struct vm_backend vm_xen;
+extern const struct vm_backend vm_xen, vm_qemu;
+
+/* The one that settings name; for "auto" the first that this host can run. */
+const struct vm_backend *vm_backend_choose(const struct settings *settings, struct error *err);
+
+/* find_and_destroy of each back end: for a VM that somebody else has made. */
+int vm_find_and_destroy(const unsigned char *uuid, struct error *err);
 
 #endif

@@ -78,8 +78,9 @@ static const libxl_childproc_hooks child_hooks = {
 	.chldowner = libxl_sigchld_owner_libxl_always_selective_reap,
 };
 
-static int xen_probe(struct error *err)
+static int xen_probe(const struct settings *settings, struct error *err)
 {
+	(void)settings;
 	if (access("/proc/xen/privcmd", R_OK | W_OK) && access("/dev/xen/privcmd", R_OK | W_OK))
 		return error_set(err, 0,
 				 "this host is not a Xen control domain (Dom0): there is neither "
@@ -294,9 +295,10 @@ static int xen_console_fd(struct vm *vm)
 	return vm->console;
 }
 
-static void xen_channel_spec(const struct vm *vm, char spec[VM_CHANNEL_SPEC_MAX])
+static int xen_channel(struct vm *vm, char spec[VM_CHANNEL_SPEC_MAX])
 {
 	snprintf(spec, VM_CHANNEL_SPEC_MAX, "vchan:%u", vm->domid);
+	return -1;
 }
 
 static int destroy_domain(struct vm *vm, uint32_t domid, struct error *err)
@@ -319,10 +321,13 @@ static int xen_destroy(struct vm *vm, struct error *err)
 
 static int xen_find_and_destroy(const unsigned char *uuid, struct error *err)
 {
-	struct vm *vm = vm_open(err);
 	libxl_dominfo *domains;
 	int count = 0, result = 0;
+	struct vm *vm;
 
+	if (xen_probe(NULL, NULL))
+		return 0;
+	vm = vm_open(err);
 	if (!vm)
 		return -1;
 	domains = libxl_list_domain(vm->ctx, &count);
@@ -346,7 +351,7 @@ const struct vm_backend vm_xen = {
 	.event_fd = xen_event_fd,
 	.ended = xen_ended,
 	.console_fd = xen_console_fd,
-	.channel_spec = xen_channel_spec,
+	.channel = xen_channel,
 	.destroy = xen_destroy,
 	.find_and_destroy = xen_find_and_destroy,
 };

@@ -29,7 +29,11 @@ static void defaults(void **state)
 	assert_int_equal(settings.vcpus, 1);
 	assert_int_equal(settings.memory_mib, 512);
 	assert_int_equal(settings.overhead_mib, 96);
+	assert_int_equal(settings.hypervisor, HYPERVISOR_AUTO);
 	assert_int_equal(settings.xen_type, XEN_TYPE_AUTO);
+	assert_string_equal(settings.qemu, "/usr/bin/qemu-system-x86_64");
+	assert_string_equal(settings.qemu_user, "nobody");
+	assert_int_equal(settings.accelerator, ACCELERATOR_AUTO);
 	assert_int_equal(settings.boot_timeout_s, 60);
 	assert_int_equal(settings.share_threads, 4);
 	settings_free(&settings);
@@ -47,7 +51,9 @@ static void all_keys(void **state)
 	assert_ok(load("/* ours */ {\n"
 		       "\"kernel\": \"/k\", // a comment\n"
 		       "\"initramfs\": \"/i\", \"vcpus\": 2, \"memory\": 64, \"overhead\": 0,\n"
-		       "\"xen_type\": \"pv\", \"boot_timeout\": 5, \"share_threads\": 1 }",
+		       "\"hypervisor\": \"qemu\", \"xen_type\": \"pv\", \"qemu\": \"/q\",\n"
+		       "\"qemu_user\": \"vm\", \"accelerator\": \"tcg\",\n"
+		       "\"boot_timeout\": 5, \"share_threads\": 1 }",
 		       &settings, &err),
 		  err);
 	assert_string_equal(settings.kernel, "/k");
@@ -55,7 +61,11 @@ static void all_keys(void **state)
 	assert_int_equal(settings.vcpus, 2);
 	assert_int_equal(settings.memory_mib, 64);
 	assert_int_equal(settings.overhead_mib, 0);
+	assert_int_equal(settings.hypervisor, HYPERVISOR_QEMU);
 	assert_int_equal(settings.xen_type, XEN_TYPE_PV);
+	assert_string_equal(settings.qemu, "/q");
+	assert_string_equal(settings.qemu_user, "vm");
+	assert_int_equal(settings.accelerator, ACCELERATOR_TCG);
 	assert_int_equal(settings.boot_timeout_s, 5);
 	assert_int_equal(settings.share_threads, 1);
 	settings_free(&settings);
@@ -74,7 +84,11 @@ static void refused(void **state)
 		{ "{\"memory\": 31}", "memory" },
 		{ "{\"memory\": 99999999999999999999}", "memory" },
 		{ "{\"overhead\": -1}", "overhead" },
-		{ "{\"xen_type\": \"hvm\"}", "xen_type is neither" },
+		{ "{\"xen_type\": \"hvm\"}", "xen_type is none of \"auto\", \"pv\", \"pvh\": \"hvm\"" },
+		{ "{\"hypervisor\": \"kvm\"}", "hypervisor is none of \"auto\", \"xen\", \"qemu\"" },
+		{ "{\"accelerator\": true}", "accelerator" },
+		{ "{\"qemu\": \"qemu\"}", "qemu is no absolute path" },
+		{ "{\"qemu_user\": \"\"}", "qemu_user is empty" },
 		{ "{\"xen_type\": \"pv\", \"xen_type\": []}", "xen_type" },
 		{ "[]", "object" },
 		{ "{\"vcpus\": 1", ":" },

@@ -1,0 +1,193 @@
+/*
+ * What this host can do, found out once after each boot and kept in /run/vxn/qemu:
+ * whether KVM runs a guest, and how fast the processor's time stamp counter is.
+ */
+#include "vm_qemu_internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+#if defined(__x86_64__)
+#include <x86intrin.h>
+#endif
+
+#include "cleanup.h"
+#include "json.h"
+#include "log.h"
+#include "textfile.h"
+
+#define FACTS_DIRECTORY "/run/vxn/qemu"
+#define KVM_FACT	FACTS_DIRECTORY "/kvm"
+#define TSC_FACT	FACTS_DIRECTORY "/tsc_khz"
+#define FACT_MAX	1024
+
+#define KVM_WORKS	 "works"
+#define KVM_PROBE_MS	 10000
+#define TSC_MEASURE_MS	 20
+#define STRING_(x)	 #x
+#define STRING(x)	 STRING_(x)
+#define PROBE_MEMORY_MIB 64
+
+/* NULL when it is not known. */
+static char *read_fact(const char *path)
+{
+	size_t size;
+	char *text = textfile_read(AT_FDCWD, path, FACT_MAX, &size, NULL);
+
+	if (text)
+		text[strcspn(text, "\n")] = '\0';
+	return text;
+}
+
+/* Not kept, it is found out once more. */
+static void write_fact(const char *path, const char *text)
+{
+	struct error err = { 0 };
+
+	mkdir("/run/vxn", 0700);
+	mkdir(FACTS_DIRECTORY, 0700);
+	if (textfile_write(path, 0600, text, strlen(text), &err))
+		log_warning("%s", err.message);
+}
+
+/*
+ * What runs in the guest decides: a kernel without a root file system, which
+ * panics and restarts, which ends QEMU with status 0. Where KVM cannot go on, QEMU
+ * stops the guest and stays, or dies.
+ */
+static int run_probe(struct qemu_process *qemu, struct error *err)
+{
+	CLEANUP_JSON struct json *message = NULL;
+	struct error closed = { 0 };
+	char words[300];
+	int status = -1, result;
+
+	if (qmp_start(&qemu->qmp, err) || qmp_execute(&qemu->qmp, "cont", err))
+		goto ended;
+	for (;;) {
+		CLEANUP_FREE char *event = NULL;
+
+		result = qmp_receive(&qemu->qmp, KVM_PROBE_MS, &message, &closed);
+		if (result < 0)
+			break;
+		if (result == 0)
+			return error_set(err, 0, "a guest does not get on");
+		json_get_string(message, "event", &event, NULL);
+		if (event && !strcmp(event, "STOP"))
+			return error_set(err, 0, "a guest cannot go on (KVM internal error)");
+		json_free(steal_pointer(&message));
+	}
+ended:
+	for (int i = 0; i < 100 && !qemu_process_ended(qemu, &status); i++)
+		nanosleep(&(struct timespec){ .tv_nsec = 10000000 }, NULL);
+	if (status == 0)
+		return 0;
+	qemu_process_last_words(qemu, words, sizeof(words));
+	return error_set(err, 0, "QEMU ended with status %d: %s", status, words);
+}
+
+static int probe_kvm(const struct settings *settings, const char *cgroup, struct error *err)
+{
+	const char *const arguments[] = {
+		settings->qemu,	 "-M",		"microvm,acpi=off",
+		"-accel",	 "kvm",		"-cpu",
+		"host",		 "-m",		STRING(PROBE_MEMORY_MIB),
+		"-nodefaults",	 "-display",	"none",
+		"-no-reboot",	 "-S",		"-no-user-config",
+		"-kernel",	 settings->kernel, "-append",
+		"quiet loglevel=1 panic=-1 reboot=t", "-chardev", "socket,id=qmp,fd=" STRING(3),
+		"-mon",		 "chardev=qmp,mode=control", NULL,
+	};
+	struct qemu_process qemu;
+	int result;
+
+	if (qemu_process_start(&qemu, settings, arguments, -1, cgroup, true, err))
+		return -1;
+	result = run_probe(&qemu, err);
+	qemu_process_end(&qemu);
+	return result;
+}
+
+bool qemu_kvm_works(const struct settings *settings, const char *cgroup, struct error *reason)
+{
+	CLEANUP_FREE char *known = NULL;
+	CLEANUP_CLOSE int kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+
+	if (kvm < 0)
+		return error_set(reason, errno, "/dev/kvm") == 0;
+	known = read_fact(KVM_FACT);
+	if (known && strcmp(known, KVM_WORKS) != 0)
+		error_set(reason, 0, "/dev/kvm: %.700s (found after the host's boot; " KVM_FACT ")",
+			  known);
+	if (known)
+		return !strcmp(known, KVM_WORKS);
+	if (!probe_kvm(settings, cgroup, reason)) {
+		write_fact(KVM_FACT, KVM_WORKS "\n");
+		return true;
+	}
+	write_fact(KVM_FACT, reason->message);
+	return error_prefix(reason, "/dev/kvm") == 0;
+}
+
+#if defined(__x86_64__)
+static bool tsc_is_constant(void)
+{
+	CLEANUP_FREE char *line = NULL;
+	size_t capacity = 0;
+	FILE *stream = fopen("/proc/cpuinfo", "re");
+	bool constant = false;
+
+	while (stream && !constant && getline(&line, &capacity, stream) > 0)
+		constant = !strncmp(line, "flags", 5) && strstr(line, " constant_tsc");
+	if (stream)
+		fclose(stream);
+	return constant;
+}
+
+static int64_t now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC_RAW, &now);
+	return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+static unsigned long measure_tsc(void)
+{
+	const struct timespec pause = { .tv_nsec = TSC_MEASURE_MS * 1000000L };
+	uint64_t from, to;
+	int64_t begin, end;
+
+	if (!tsc_is_constant())
+		return 0;
+	begin = now_ns();
+	from = __rdtsc();
+	nanosleep(&pause, NULL);
+	end = now_ns();
+	to = __rdtsc();
+	return (unsigned long)((to - from) * 1000000 / (uint64_t)(end - begin));
+}
+#else
+static unsigned long measure_tsc(void)
+{
+	return 0;
+}
+#endif
+
+unsigned long qemu_tsc_khz(void)
+{
+	CLEANUP_FREE char *known = read_fact(TSC_FACT);
+	char text[32];
+	unsigned long khz;
+
+	if (known)
+		return strtoul(known, NULL, 10);
+	khz = measure_tsc();
+	snprintf(text, sizeof(text), "%lu\n", khz);
+	write_fact(TSC_FACT, text);
+	return khz;
+}

@@ -1,0 +1,106 @@
+/*
+ * What the files of the QEMU back end know of each other.
+ *
+ *	vm_qemu.c		the back end: create, unpause, end
+ *	vm_qemu_process.c	QEMU's process: its privileges, its root, finding it again
+ *	vm_qemu_qmp.c		its control socket (QMP)
+ *	vm_qemu_host.c		what this host can do: KVM, the processor's clock
+ */
+#ifndef VXN_VM_QEMU_INTERNAL_H
+#define VXN_VM_QEMU_INTERNAL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "error.h"
+#include "settings.h"
+
+/* Long enough for a busy host; QEMU answers in some 20 ms. */
+#define QEMU_TIMEOUT_MS 20000
+
+/* --- QMP --- */
+
+#define QMP_SIZE 16384
+
+struct json;
+
+/* QEMU's messages are one JSON object a line. */
+struct qmp {
+	int fd; /* non-blocking, owned by who has the struct */
+	size_t used;
+	char buffer[QMP_SIZE];
+};
+
+/* Greeting and capabilities: when it returns, QEMU has built the machine. */
+int qmp_start(struct qmp *qmp, struct error *err);
+
+/* A command without arguments, and its answer; events that come before it are dropped. */
+int qmp_execute(struct qmp *qmp, const char *command, struct error *err);
+
+/*
+ * The next message, which is to be freed with json_free. Returns 0 when none has
+ * come within timeout_ms, -1 when QEMU has closed or sent what is none.
+ */
+int qmp_receive(struct qmp *qmp, int timeout_ms, struct json **message, struct error *err);
+
+/* --- the process --- */
+
+struct qemu_process {
+	pid_t pid; /* 0 = none */
+	int pidfd;
+	int console; /* what QEMU and the guest's serial port print; non-blocking */
+	struct qmp qmp;
+};
+
+#define QEMU_PROCESS_NONE                                           \
+	{                                                           \
+		.pidfd = -1, .console = -1, .qmp = { .fd = -1 } \
+	}
+
+/* Descriptors of the new QEMU. */
+enum { QEMU_QMP_FD = 3, QEMU_CHANNEL_FD = 4 };
+
+/*
+ * Starts QEMU as settings->qemu_user with these arguments, in namespaces of its
+ * own, in the cgroup (NULL = ours). channel may be -1. kvm: it gets a /dev/kvm.
+ * It is killed when the calling process ends. What fails before QEMU runs is
+ * written to the console.
+ */
+int qemu_process_start(struct qemu_process *process, const struct settings *settings,
+		       const char *const *arguments, int channel, const char *cgroup, bool kvm,
+		       struct error *err);
+
+/* Takes all paths away from it: to be called when the machine is built, before the guest runs. */
+int qemu_process_empty_root(const struct qemu_process *process, struct error *err);
+
+/*
+ * Has it ended? status then holds its exit status, or 128+n when signal n killed it.
+ */
+bool qemu_process_ended(const struct qemu_process *process, int *status);
+
+/* The last line on the console, made harmless; "" if there is none. */
+void qemu_process_last_words(const struct qemu_process *process, char *words, size_t size);
+
+/* Kills and reaps it, closes all. */
+void qemu_process_end(struct qemu_process *process);
+
+/* "7.2.22", or "unknown version": asked of the program itself. */
+void qemu_version(const char *qemu, char *version, size_t size);
+
+/* Kills each QEMU of ours with this uuid and waits for its end. */
+int qemu_kill_by_uuid(const char *uuid, struct error *err);
+
+/* --- the host --- */
+
+/*
+ * May /dev/kvm be used? When it is there a guest is run to find out, once after
+ * each boot of the host: some open and then fail in the guest. reason: why not.
+ */
+bool qemu_kvm_works(const struct settings *settings, const char *cgroup, struct error *reason);
+
+/* Frequency of the time stamp counter in kHz, measured once; 0 where there is no constant one. */
+unsigned long qemu_tsc_khz(void);
+
+#endif
