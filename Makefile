@@ -152,7 +152,7 @@ fuzz: $(FUZZERS)
 # as pid 1 of a VM in place of vxn-init.
 E2E_INITS = $(patsubst conformance/e2e/%.c,$(BUILD)/e2e/%,$(wildcard conformance/e2e/init_*.c))
 
-$(E2E_INITS): $(BUILD)/e2e/%: $(BUILD)/conformance/e2e/%.o $(BUILD)/libspec.a
+$(E2E_INITS): $(BUILD)/e2e/%: $(BUILD)/conformance/e2e/%.o $(BUILD)/libguest.a $(BUILD)/libspec.a
 	@mkdir -p $(@D)
 	$(say)$(CC) $(CFLAGS) -static $(LDFLAGS) -s -Wl,--gc-sections,-z,noexecstack -pthread -o $@ $^ $(GUEST_LIBS)
 

@@ -17,7 +17,7 @@
 #include "kmsg.h"
 
 #define QEMU_EXIT_PORT 0xf4
-#define NEW_ROOT "/root"
+#define NEW_ROOT       "/root"
 
 struct mount_row {
 	const char *target, *type;

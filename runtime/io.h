@@ -54,6 +54,7 @@ struct io_stream {
 	bool source_polled, source_always_ready, source_socket;
 	uint32_t credit; /* bytes we may send */
 	int sink;	 /* host fd we write, -1 = none */
+	bool for_output; /* there was a sink at the beginning: the guest may send data */
 	bool sink_polled, sink_always_ready, sink_socket, sink_may_block, sink_ended;
 	uint32_t sink_events;
 	bool guest_ended; /* END came: it will send no more */

@@ -93,6 +93,7 @@ struct io_stream *io_stream_stdio(struct io *io, struct io_process *process, int
 		stream->source_socket = is_socket(source);
 	}
 	if (sink >= 0) {
+		stream->for_output = true;
 		stream->sink_always_ready = !can_poll(io, sink);
 		stream->sink_socket = is_socket(sink);
 		stream->sink_may_block = !stream->sink_always_ready && !stream->sink_socket &&
@@ -229,11 +230,14 @@ static int receive_data(struct io_stream *stream, const struct wire_frame *frame
 {
 	size_t at, part;
 
+	if (!stream->for_output)
+		return error_set(err, 0, "the guest sent data on stream %u, which is an input",
+				 stream->id);
+	if (stream->guest_ended)
+		return error_set(err, 0, "the guest sent data on stream %u after its END",
+				 stream->id);
 	if (stream->sink < 0)
 		return 0; /* crossed our RESET */
-	if (stream->sink_ended)
-		return error_set(err, 0, "the guest sent data on stream %u after its end",
-				 stream->id);
 	if (frame->length > WIRE_STDIO_WINDOW - stream->buffer_used - stream->credit_owed)
 		return error_set(err, 0, "the guest sent more on stream %u than it had credit for",
 				 stream->id);

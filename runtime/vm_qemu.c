@@ -99,15 +99,15 @@ static void make_command(struct command *command, const struct vm_config *config
 	add(command, "-sandbox",
 	    "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny");
 	add(command, "-global", "virtio-mmio.force-legacy=false");
-	add(command, "-kernel", settings->kernel);
-	add(command, "-initrd", settings->initramfs);
+	add(command, "-kernel", QEMU_KERNEL);
+	add(command, "-initrd", QEMU_INITRAMFS);
 	add(command, "-append", command->append);
 	add(command, "-chardev", "stdio,id=console,signal=off");
 	add(command, "-serial", "chardev:console");
-	add(command, "-chardev", "socket,id=qmp,fd=3");
+	add(command, "-chardev", QEMU_QMP);
 	add(command, "-mon", "chardev=qmp,mode=control");
 	add(command, "-device", machine->serial);
-	add(command, "-chardev", "socket,id=channel,fd=4");
+	add(command, "-chardev", QEMU_CHANNEL);
 	add(command, "-device", "virtserialport,chardev=channel,nr=1,name=vxn.ctl");
 	add(command, "-device", POWER_OFF_DEVICE);
 }
@@ -116,28 +116,27 @@ static int qemu_probe(const struct settings *settings, struct error *err)
 {
 	if (access(settings->qemu, X_OK))
 		return error_set(err, 0, "QEMU %s: %s", settings->qemu,
-				 errno == ENOENT ? "the file does not exist" : strerror(errno));
+				 errno == ENOENT ? "the file does not exist"
+						 : "the file cannot be executed");
 	return 0;
 }
 
-static bool choose_kvm(const struct vm_config *config, struct error *err)
+/* Sets *kvm, and reason when it is not used although it was wanted. */
+static int choose_kvm(const struct vm_config *config, bool *kvm, struct error *reason,
+		      struct error *err)
 {
 	enum accelerator wanted = config->settings->accelerator;
-	struct error reason = { 0 };
 
-	if (wanted == ACCELERATOR_TCG)
-		return false;
-	if (qemu_kvm_works(config->settings, config->cgroup, &reason)) {
+	*kvm = wanted != ACCELERATOR_TCG &&
+	       qemu_kvm_works(config->settings, config->cgroup, reason);
+	if (wanted == ACCELERATOR_KVM && !*kvm)
+		return error_set(err, 0, "accelerator \"kvm\": %.900s", reason->message);
+	if (*kvm)
 		log_info("QEMU: accelerator kvm");
-		return true;
-	}
-	if (wanted == ACCELERATOR_KVM)
-		error_set(err, 0, "accelerator \"kvm\": %.900s", reason.message);
 	else
-		log_warning("QEMU emulates the processor (TCG), which is slow, because KVM "
-			    "cannot be used: %s",
-			    reason.message);
-	return false;
+		log_warning("QEMU emulates the processor (TCG), which is slow: %s",
+			    reason->message[0] ? reason->message : "the settings ask for it");
+	return 0;
 }
 
 /* A limit of a terabyte is no reason for the host to promise it. */
@@ -188,6 +187,12 @@ static int start(struct vm *vm, const struct vm_config *config, const struct mac
 		 bool kvm, struct error *err)
 {
 	struct command command;
+	struct qemu_request request = {
+		.settings = config->settings,
+		.arguments = command.words,
+		.cgroup = config->cgroup,
+		.kvm = kvm,
+	};
 	int channel[2];
 	int result;
 
@@ -195,8 +200,8 @@ static int start(struct vm *vm, const struct vm_config *config, const struct mac
 		return error_set(err, errno, "socketpair");
 	vm->channel = channel[0];
 	make_command(&command, config, machine, kvm);
-	result = qemu_process_start(&vm->qemu, config->settings, command.words, channel[1],
-				    config->cgroup, kvm, err);
+	request.channel = channel[1];
+	result = qemu_process_start(&vm->qemu, &request, err);
 	close(channel[1]);
 	if (result)
 		return -1;
@@ -233,18 +238,13 @@ static int watch(struct vm *vm, int fd, struct error *err)
 
 static int qemu_create(const struct vm_config *config, struct vm **result, struct error *err)
 {
-	struct error refused = { 0 };
+	struct error reason = { 0 };
 	struct vm *vm;
 	bool kvm;
 
 	*result = NULL;
-	if (check_memory(config, err))
+	if (check_memory(config, err) || choose_kvm(config, &kvm, &reason, err))
 		return -1;
-	kvm = choose_kvm(config, &refused);
-	if (refused.message[0]) {
-		*err = refused;
-		return -1;
-	}
 	vm = calloc(1, sizeof(*vm));
 	if (!vm)
 		return error_set(err, ENOMEM, "start QEMU");
@@ -257,6 +257,7 @@ static int qemu_create(const struct vm_config *config, struct vm **result, struc
 		vm_free(vm);
 		return -1;
 	}
+	qemu_kvm_remember_failure(&reason);
 	*result = vm;
 	return 0;
 }

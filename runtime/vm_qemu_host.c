@@ -1,6 +1,7 @@
 /*
  * What this host can do, found out once after each boot and kept in /run/vxn/qemu:
- * whether KVM runs a guest, and how fast the processor's time stamp counter is.
+ * whether KVM runs a guest, and how fast the processor's time stamp counter is. Who
+ * wants it found out again removes the file.
  */
 #include "vm_qemu_internal.h"
 
@@ -25,12 +26,9 @@
 #define TSC_FACT	FACTS_DIRECTORY "/tsc_khz"
 #define FACT_MAX	1024
 
-#define KVM_WORKS	 "works"
-#define KVM_PROBE_MS	 10000
-#define TSC_MEASURE_MS	 20
-#define STRING_(x)	 #x
-#define STRING(x)	 STRING_(x)
-#define PROBE_MEMORY_MIB 64
+#define KVM_WORKS      "works"
+#define KVM_PROBE_MS   10000
+#define TSC_MEASURE_MS 20
 
 /* NULL when it is not known. */
 static char *read_fact(const char *path)
@@ -93,19 +91,42 @@ ended:
 static int probe_kvm(const struct settings *settings, const char *cgroup, struct error *err)
 {
 	const char *const arguments[] = {
-		settings->qemu,	 "-M",		"microvm,acpi=off",
-		"-accel",	 "kvm",		"-cpu",
-		"host",		 "-m",		STRING(PROBE_MEMORY_MIB),
-		"-nodefaults",	 "-display",	"none",
-		"-no-reboot",	 "-S",		"-no-user-config",
-		"-kernel",	 settings->kernel, "-append",
-		"quiet loglevel=1 panic=-1 reboot=t", "-chardev", "socket,id=qmp,fd=" STRING(3),
-		"-mon",		 "chardev=qmp,mode=control", NULL,
+		settings->qemu,
+		"-M",
+		"microvm,acpi=off",
+		"-accel",
+		"kvm",
+		"-cpu",
+		"host",
+		"-m",
+		"64",
+		"-nodefaults",
+		"-no-user-config",
+		"-display",
+		"none",
+		"-no-reboot",
+		"-S",
+		"-kernel",
+		QEMU_KERNEL,
+		"-append",
+		"quiet loglevel=1 panic=-1 reboot=t",
+		"-chardev",
+		QEMU_QMP,
+		"-mon",
+		"chardev=qmp,mode=control",
+		NULL,
+	};
+	const struct qemu_request request = {
+		.settings = settings,
+		.arguments = arguments,
+		.cgroup = cgroup,
+		.channel = -1,
+		.kvm = true,
 	};
 	struct qemu_process qemu;
 	int result;
 
-	if (qemu_process_start(&qemu, settings, arguments, -1, cgroup, true, err))
+	if (qemu_process_start(&qemu, &request, err))
 		return -1;
 	result = run_probe(&qemu, err);
 	qemu_process_end(&qemu);
@@ -118,19 +139,22 @@ bool qemu_kvm_works(const struct settings *settings, const char *cgroup, struct 
 	CLEANUP_CLOSE int kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
 
 	if (kvm < 0)
-		return error_set(reason, errno, "/dev/kvm") == 0;
+		return error_set(reason, errno, "open /dev/kvm") == 0;
 	known = read_fact(KVM_FACT);
 	if (known && strcmp(known, KVM_WORKS) != 0)
-		error_set(reason, 0, "/dev/kvm: %.700s (found after the host's boot; " KVM_FACT ")",
-			  known);
+		error_set(reason, 0, "%.900s", known);
 	if (known)
 		return !strcmp(known, KVM_WORKS);
-	if (!probe_kvm(settings, cgroup, reason)) {
-		write_fact(KVM_FACT, KVM_WORKS "\n");
-		return true;
-	}
-	write_fact(KVM_FACT, reason->message);
-	return error_prefix(reason, "/dev/kvm") == 0;
+	if (probe_kvm(settings, cgroup, reason))
+		return error_prefix(reason, "/dev/kvm does not run a guest") == 0;
+	write_fact(KVM_FACT, KVM_WORKS "\n");
+	return true;
+}
+
+void qemu_kvm_remember_failure(const struct error *reason)
+{
+	if (reason->message[0] && access(KVM_FACT, F_OK) && !access("/dev/kvm", F_OK))
+		write_fact(KVM_FACT, reason->message);
 }
 
 #if defined(__x86_64__)

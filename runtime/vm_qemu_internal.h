@@ -54,22 +54,32 @@ struct qemu_process {
 	struct qmp qmp;
 };
 
-#define QEMU_PROCESS_NONE                                           \
-	{                                                           \
-		.pidfd = -1, .console = -1, .qmp = { .fd = -1 } \
+#define QEMU_PROCESS_NONE                                      \
+	{                                                      \
+		.pidfd = -1, .console = -1, .qmp = {.fd = -1 } \
 	}
 
-/* Descriptors of the new QEMU. */
-enum { QEMU_QMP_FD = 3, QEMU_CHANNEL_FD = 4 };
+/* Descriptors of the new QEMU. Its user need not be able to reach kernel and initramfs by path. */
+enum { QEMU_QMP_FD = 3, QEMU_CHANNEL_FD, QEMU_KERNEL_FD, QEMU_INITRAMFS_FD };
+
+#define QEMU_QMP       "socket,id=qmp,fd=3"
+#define QEMU_CHANNEL   "socket,id=channel,fd=4"
+#define QEMU_KERNEL    "/proc/self/fd/5"
+#define QEMU_INITRAMFS "/proc/self/fd/6"
+
+struct qemu_request {
+	const struct settings *settings;
+	const char *const *arguments; /* NULL-terminated, with its name */
+	const char *cgroup;	      /* NULL = ours */
+	int channel;		      /* -1 = none */
+	bool kvm;		      /* it gets a /dev/kvm */
+};
 
 /*
- * Starts QEMU as settings->qemu_user with these arguments, in namespaces of its
- * own, in the cgroup (NULL = ours). channel may be -1. kvm: it gets a /dev/kvm.
- * It is killed when the calling process ends. What fails before QEMU runs is
- * written to the console.
+ * Starts QEMU as settings->qemu_user, in namespaces of its own. It is killed when
+ * the calling process ends. What fails before QEMU runs is written to the console.
  */
-int qemu_process_start(struct qemu_process *process, const struct settings *settings,
-		       const char *const *arguments, int channel, const char *cgroup, bool kvm,
+int qemu_process_start(struct qemu_process *process, const struct qemu_request *request,
 		       struct error *err);
 
 /* Takes all paths away from it: to be called when the machine is built, before the guest runs. */
@@ -95,10 +105,16 @@ int qemu_kill_by_uuid(const char *uuid, struct error *err);
 /* --- the host --- */
 
 /*
- * May /dev/kvm be used? When it is there a guest is run to find out, once after
- * each boot of the host: some open and then fail in the guest. reason: why not.
+ * May /dev/kvm be used? When it is there a guest is run to find out, as some open
+ * and then fail in the guest. reason: why not.
  */
 bool qemu_kvm_works(const struct settings *settings, const char *cgroup, struct error *reason);
+
+/*
+ * Keeps that it does not, until the host's next boot: when the same guest has
+ * started without KVM, so that the fault was not the guest's.
+ */
+void qemu_kvm_remember_failure(const struct error *reason);
 
 /* Frequency of the time stamp counter in kHz, measured once; 0 where there is no constant one. */
 unsigned long qemu_tsc_khz(void);

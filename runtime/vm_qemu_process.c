@@ -41,13 +41,10 @@
 
 /* What the new process is to do; made before the fork. */
 struct start {
-	const char *program;
-	const char *const *arguments;
-	const char *cgroup;
-	bool kvm;
+	const struct qemu_request *request;
 	uid_t uid;
 	gid_t gid;
-	int null, output, qmp, channel;
+	int null, output, qmp, kernel, initramfs;
 };
 
 static int find_user(const char *name, struct start *start, struct error *err)
@@ -80,7 +77,15 @@ static int give_kvm(const struct start *start, struct error *err)
 
 static int place_fds(const struct start *start)
 {
-	const int fds[] = { start->null, start->output, start->output, start->qmp, start->channel };
+	const int fds[] = {
+		start->null,
+		start->output,
+		start->output,
+		[QEMU_QMP_FD] = start->qmp,
+		[QEMU_CHANNEL_FD] = start->request->channel,
+		[QEMU_KERNEL_FD] = start->kernel,
+		[QEMU_INITRAMFS_FD] = start->initramfs,
+	};
 	const int count = sizeof(fds) / sizeof(fds[0]);
 	int aside[sizeof(fds) / sizeof(fds[0])];
 
@@ -115,14 +120,15 @@ static int give_up_privileges(const struct start *start, struct error *err)
 static int become_qemu(const struct start *start, struct error *err)
 {
 	static char *const no_environment[] = { NULL };
+	const struct qemu_request *request = start->request;
 	struct pollfd monitor = { .fd = QEMU_QMP_FD };
 
 	/* what is mounted or taken away here must never be seen outside */
 	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL))
 		return error_set(err, errno, "make all mounts private");
-	if (start->cgroup && cgroup_enter(start->cgroup, 0, err))
+	if (request->cgroup && cgroup_enter(request->cgroup, 0, err))
 		return -1;
-	if (start->kvm && give_kvm(start, err))
+	if (request->kvm && give_kvm(start, err))
 		return -1;
 	if (chdir("/"))
 		return error_set(err, errno, "chdir /");
@@ -133,8 +139,8 @@ static int become_qemu(const struct start *start, struct error *err)
 		return error_set(err, errno, "end with the monitor");
 	if (monitor.revents & POLLHUP)
 		_exit(0);
-	execve(start->program, (char *const *)start->arguments, no_environment);
-	return error_set(err, errno, "execute %s", start->program);
+	execve(request->settings->qemu, (char *const *)request->arguments, no_environment);
+	return error_set(err, errno, "execute %s", request->settings->qemu);
 }
 
 static _Noreturn void run_qemu(const struct start *start)
@@ -179,32 +185,24 @@ static int open_pipes(struct qemu_process *process, int qmp[2], int output[2], s
 	return 0;
 }
 
-int qemu_process_start(struct qemu_process *process, const struct settings *settings,
-		       const char *const *arguments, int channel, const char *cgroup, bool kvm,
-		       struct error *err)
+static int open_file(const char *path, struct error *err)
 {
-	CLEANUP_CLOSE int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-	int qmp[2] = { -1, -1 }, output[2] = { -1, -1 };
-	struct start start = {
-		.program = settings->qemu,
-		.arguments = arguments,
-		.cgroup = cgroup,
-		.kvm = kvm,
-		.null = null,
-		.channel = channel,
-	};
-	int result;
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
 
-	*process = (struct qemu_process)QEMU_PROCESS_NONE;
-	if (find_user(settings->qemu_user, &start, err))
-		return -1;
-	result = open_pipes(process, qmp, output, err);
+	return fd < 0 ? error_set(err, errno, "open %s", path) : fd;
+}
+
+static int start_process(struct qemu_process *process, struct start *start, struct error *err)
+{
+	int qmp[2] = { -1, -1 }, output[2] = { -1, -1 };
+	int result = open_pipes(process, qmp, output, err);
+
+	start->qmp = qmp[1];
+	start->output = output[1];
 	if (!result) {
-		start.qmp = qmp[1];
-		start.output = output[1];
 		process->pid = fork_into_namespaces();
 		if (process->pid == 0)
-			run_qemu(&start);
+			run_qemu(start);
 		if (process->pid < 0) {
 			process->pid = 0;
 			result = error_set(err, errno, "make a process for QEMU");
@@ -212,14 +210,33 @@ int qemu_process_start(struct qemu_process *process, const struct settings *sett
 	}
 	cleanup_close_(&qmp[1]);
 	cleanup_close_(&output[1]);
-	if (!result) {
-		process->pidfd = (int)syscall(SYS_pidfd_open, process->pid, 0);
-		if (process->pidfd < 0)
-			result = error_set(err, errno, "pidfd_open");
-	}
 	if (result)
-		qemu_process_end(process);
-	return result;
+		return -1;
+	process->pidfd = (int)syscall(SYS_pidfd_open, process->pid, 0);
+	return process->pidfd < 0 ? error_set(err, errno, "pidfd_open") : 0;
+}
+
+int qemu_process_start(struct qemu_process *process, const struct qemu_request *request,
+		       struct error *err)
+{
+	CLEANUP_CLOSE int null = open_file("/dev/null", err);
+	CLEANUP_CLOSE int kernel = open_file(request->settings->kernel, err);
+	CLEANUP_CLOSE int initramfs = open_file(request->settings->initramfs, err);
+	struct start start = {
+		.request = request,
+		.null = null,
+		.kernel = kernel,
+		.initramfs = initramfs,
+	};
+
+	*process = (struct qemu_process)QEMU_PROCESS_NONE;
+	if (null < 0 || kernel < 0 || initramfs < 0 ||
+	    find_user(request->settings->qemu_user, &start, err))
+		return -1;
+	if (!start_process(process, &start, err))
+		return 0;
+	qemu_process_end(process);
+	return -1;
 }
 
 static int enter_and_empty(const struct qemu_process *process, struct error *err)

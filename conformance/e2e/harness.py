@@ -1,4 +1,5 @@
-"""The harness of the end-to-end tests, which run in the box's Dom0.
+"""The harness of the end-to-end tests. They run in the box's Dom0 (Xen) and on the plain machine (QEMU), the same
+tests in both.
 
 A test is a function with the decorator `test`; it gets a Context, with which it makes bundles, runs the
 runtime and the engines, and makes checks: each check is one line of TAP, so that many checks can share one
@@ -21,6 +22,8 @@ import tempfile
 import time
 import traceback
 
+from hypervisor import CURRENT
+
 IMAGE = "localhost/busybox"
 ROOTFS = "/srv/busybox/rootfs"
 SETTINGS = "/etc/vxn/config.json"
@@ -30,7 +33,7 @@ TESTS = []
 
 
 class Test:
-    def __init__(self, function, point, limit, full, vxn):
+    def __init__(self, function, point, limit, full, vxn, only):
         self.function = function
         self.name = function.__name__
         self.title = (function.__doc__ or self.name).strip().split("\n")[0]
@@ -38,13 +41,15 @@ class Test:
         self.limit = limit
         self.full = full
         self.vxn = vxn
+        self.only = only
 
 
-def test(point, limit=120, full=False, vxn=False):
-    """point: number in the issue. limit: seconds. full: only with --full. vxn: tests what only vxn-runc has."""
+def test(point, limit=120, full=False, vxn=False, only=None):
+    """point: number in the issue. limit: seconds. full: only with --full. vxn: tests what only vxn-runc has. only: the
+    one hypervisor that it is about."""
 
     def register(function):
-        TESTS.append(Test(function, point, limit, full, vxn))
+        TESTS.append(Test(function, point, limit, full, vxn, only))
         return function
 
     return register
@@ -266,11 +271,13 @@ class Context:
         bundle = self.bundle(args, edit, rootfs, readonly)
         return self.rt("run", "--bundle", bundle, self.claim(id), **options)
 
-    def create(self, bundle, id, *options, **rest):
-        """`create`, whose stdio the container keeps: so a file takes its stderr, and the container's."""
+    def create(self, bundle, id, *options, stdout=None, **rest):
+        """`create`, whose stdio the container keeps: so a file takes its stderr, and the container's. stdout: /dev/null
+        if there is none."""
         path = os.path.join(bundle, "stderr")
         with open(os.devnull, "r+b") as null, open(path, "w") as errors:
-            result = self.rt("create", "--bundle", bundle, *options, id, stdin=null, stdout=null, stderr=errors, **rest)
+            result = self.rt("create", "--bundle", bundle, *options, id, stdin=null, stdout=stdout or null, stderr=errors,
+                             **rest)
         with open(path, errors="replace") as file:
             result.err = file.read()
         return result
@@ -491,13 +498,15 @@ def run_test(test_, report, runtime, full, seed):
 
 def run_all(runtime, full, seed, only, points):
     report = Report()
-    report.note(f"runtime {runtime}, seed {seed}, {'all' if full else 'sampled'}")
+    report.note(f"runtime {runtime}, hypervisor {CURRENT.name}, seed {seed}, {'all' if full else 'sampled'}")
     for test_ in TESTS:
         if points and test_.point not in points:
             continue
         if only and not any(word in test_.name for word in only):
             continue
         if test_.full and not full and not only:
+            continue
+        if test_.only and test_.only != CURRENT.name:
             continue
         if test_.vxn and runtime != "vxn-runc":
             report.skip(f"{test_.point} {test_.name}", f"only vxn-runc has this: {test_.title}")

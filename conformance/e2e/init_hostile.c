@@ -9,21 +9,18 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fuse.h>
+#include <poll.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/random.h>
-#include <sys/reboot.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
-#include <libxenvchan.h>
-#include <xentoollog.h>
-
 #include "control.h"
+#include "guest/boot.h"
 #include "wire.h"
 
 /* How far it behaves well before it begins. */
@@ -35,15 +32,27 @@ enum stage {
 	AFTER_START,  /* create and start are answered as a good guest would */
 };
 
-static struct libxenvchan *channel;
+static struct boot_options options;
+static struct channel *channel;
 static struct control_message create; /* the host's request */
 
 static _Noreturn void fail(const char *what)
 {
 	printf("init_hostile: %s: %s\n", what, strerror(errno));
-	reboot(RB_POWER_OFF);
-	for (;;)
-		pause();
+	boot_power_off(&options);
+}
+
+/* Nothing has moved: until something may. -1 = the host has closed it. */
+static int wait_for_channel(short wanted)
+{
+	struct pollfd ready = {
+		.fd = options.channel->fd(channel),
+		.events = options.channel->events & (uint32_t)wanted ? wanted : POLLIN,
+	};
+
+	if (poll(&ready, 1, -1) < 0)
+		fail("poll");
+	return ready.revents & POLLIN ? options.channel->acknowledge(channel) : 0;
 }
 
 static void send_bytes(const void *bytes, size_t size)
@@ -51,9 +60,11 @@ static void send_bytes(const void *bytes, size_t size)
 	const char *at = bytes;
 
 	while (size) {
-		int n = libxenvchan_write(channel, at, size);
+		ssize_t n = options.channel->write(channel, at, size);
 
-		if (n <= 0)
+		if (n == 0)
+			n = wait_for_channel(POLLOUT);
+		if (n < 0)
 			return; /* the host has closed it: what we want to see there */
 		at += n;
 		size -= (size_t)n;
@@ -94,9 +105,11 @@ static void receive_bytes(void *bytes, size_t size)
 	char *at = bytes;
 
 	while (size) {
-		int n = libxenvchan_read(channel, at, size);
+		ssize_t n = options.channel->read(channel, at, size);
 
-		if (n <= 0)
+		if (n == 0)
+			n = wait_for_channel(POLLIN);
+		if (n < 0)
 			fail("read the channel");
 		at += n;
 		size -= (size_t)n;
@@ -149,7 +162,7 @@ static void be_silent(void)
 
 static void power_off(void)
 {
-	reboot(RB_POWER_OFF);
+	boot_power_off(&options);
 }
 
 static void end_init(void)
@@ -347,21 +360,6 @@ static void send_fuse_path(void)
 	send_fuse(FUSE_LOOKUP, 0, "../../etc/shadow", 17);
 }
 
-static void send_fuse_node(void)
-{
-	struct fuse_in_header header = { .len = sizeof(header) + 4,
-					 .opcode = FUSE_LOOKUP,
-					 .unique = 3,
-					 .nodeid = 0x4141414141414141 };
-	uint8_t message[sizeof(header) + 4];
-
-	init_fuse();
-	memcpy(message, &header, sizeof(header));
-	memcpy(message + sizeof(header), "etc", 4);
-	send_frame(WIRE_DATA, 0, share(), message, sizeof(message));
-	be_silent();
-}
-
 static void send_fuse_huge(void)
 {
 	static uint8_t bytes[WIRE_BODY_MAX];
@@ -410,7 +408,6 @@ static const struct behaviour {
 	{ "fuse-first", AFTER_CREATE, send_fuse_before_init },
 	{ "fuse-name", AFTER_CREATE, send_fuse_name },
 	{ "fuse-path", AFTER_CREATE, send_fuse_path },
-	{ "fuse-node", AFTER_CREATE, send_fuse_node },
 	{ "fuse-huge", AFTER_CREATE, send_fuse_huge },
 	{ "running-silent", AFTER_START, be_silent },
 	{ "running-power-off", AFTER_START, power_off },
@@ -423,20 +420,14 @@ static const struct behaviour {
 
 /* --- before that */
 
-static void log_nothing(struct xentoollog_logger *logger, xentoollog_level level, int errnoval,
-			const char *context, const char *format, va_list al)
-{
-	(void)logger, (void)level, (void)errnoval, (void)context, (void)format, (void)al;
-}
-
-static struct xentoollog_logger silent_logger = { .vmessage = log_nothing };
-
 static void mount_all(void)
 {
 	mkdir("/dev", 0755);
 	mkdir("/proc", 0755);
+	mkdir("/sys", 0755);
 	if (mount("dev", "/dev", "devtmpfs", 0, NULL) < 0 ||
-	    mount("proc", "/proc", "proc", 0, NULL) < 0)
+	    mount("proc", "/proc", "proc", 0, NULL) < 0 ||
+	    mount("sys", "/sys", "sysfs", 0, NULL) < 0 || boot_read_options(&options, NULL) < 0)
 		fail("mount");
 }
 
@@ -457,16 +448,9 @@ static const struct behaviour *find_behaviour(void)
 
 static void open_channel(void)
 {
-	const struct timespec interval = { 0, 10000000 };
-
-	for (int i = 0; !channel && i < 1000; i++) {
-		channel = libxenvchan_client_init(&silent_logger, 0, "vxn/ctl");
-		if (!channel)
-			nanosleep(&interval, NULL);
-	}
+	channel = options.channel->open(NULL);
 	if (!channel)
 		fail("open the channel");
-	channel->blocking = 1;
 }
 
 static void behave_until(enum stage stage)

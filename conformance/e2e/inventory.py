@@ -1,10 +1,10 @@
-"""What a container could leave behind in Dom0 and in Xen, taken before and compared after."""
+"""What a container could leave behind on the host and in the hypervisor, taken before and compared after."""
 import glob
 import os
 import re
-import struct
-import subprocess
 import time
+
+from hypervisor import CURRENT, read
 
 # Where files of ours, of the engines and of Xen appear.
 FOLDERS = ("/run/vxn-runc", "/run/crun", "/run/runc", "/run/containers", "/run/containerd", "/run/libpod", "/run/netns",
@@ -15,20 +15,7 @@ FOLDERS = ("/run/vxn-runc", "/run/crun", "/run/runc", "/run/containers", "/run/c
 KEPT = re.compile(r"/run/(containers|libpod|podman|lock|crun|runc|vxn-runc)$|/run/containers/storage/?[^/]*$|"
                   r"/var/lib/containers/storage/overlay/l(/|$)|\.lock$|/libpod/(tmp|bolt_state)|/events/|/alive|"
                   r"/run/containerd/fifo$|io\.containerd\.runtime\.v2\.task/default$|/dev/pts/ptmx$|metadata\.db$|"
-                  r"/run/netns$|/run/xen/xl|/dev/shm/libpod_lock$")
-
-
-def output(argv):
-    return subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
-                          timeout=60, check=False).stdout
-
-
-def read(path):
-    try:
-        with open(path, errors="replace") as file:
-            return file.read()
-    except OSError:
-        return ""
+                  r"/run/netns$|/run/xen/xl|/dev/shm/libpod_lock$|/run/vxn/qemu")
 
 
 def own_processes():
@@ -115,75 +102,24 @@ def loops():
     return {path for path in glob.glob("/sys/block/loop*/loop/backing_file")}
 
 
-def domains():
-    return {line.split()[0] + " " + line.split()[1] for line in output(["xl", "list"]).splitlines()[1:] if line.split()}
-
-
-def store():
-    """Keys of xenstore, without values, which may change."""
-    return {line.split(" = ")[0] for line in output(["xenstore-ls", "-f"]).splitlines()}
-
-
-def free_memory():
-    found = re.search(r"free_memory\s*:\s*(\d+)", output(["xl", "info"]))
-    return int(found.group(1)) if found else 0
-
-
-def kernel_counter(name):
-    """A variable of Dom0's kernel (an int), None when there is none to be read."""
-    address = next((int(line.split()[0], 16) for line in read("/proc/kallsyms").splitlines()
-                    if line.split()[2:] == [name]), 0)
-    try:
-        with open("/proc/kcore", "rb") as core:
-            header = core.read(64)
-            table, count = struct.unpack_from("<Q", header, 32)[0], struct.unpack_from("<H", header, 56)[0]
-            core.seek(table)
-            entries = core.read(56 * count)
-            for i in range(count):
-                offset, start, _, _, size = struct.unpack_from("<8xQQQQQ", entries, 56 * i)
-                if start <= address < start + size:
-                    core.seek(offset + address - start)
-                    return struct.unpack("<i", core.read(4))[0]
-    except (OSError, struct.error):
-        pass
-    return None
-
-
-def pending_grants():
-    """Grants that the kernel could not take back, because a domain had them mapped to the last."""
-    return kernel_counter("deferred_count") or 0
-
-
-def daemons_fds():
-    found = set()
-    for pid in filter(str.isdigit, os.listdir("/proc")):
-        comm = read(f"/proc/{pid}/comm").strip()
-        if comm in ("xenstored", "xenconsoled"):
-            try:
-                found.add(f"{comm} {len(os.listdir(f'/proc/{pid}/fd'))} fds")
-            except OSError:
-                pass
-    return found
-
-
 PARTS = {"process": processes, "mount": mounts, "namespace": namespaces, "file": files, "cgroup": cgroups, "interface": links,
-         "loop device": loops, "domain": domains, "xenstore key": store, "daemon's fds": daemons_fds}
+         "loop device": loops, **CURRENT.parts()}
 MEMORY_SLACK_MIB = 2
 
 
 class Inventory:
     def __init__(self):
         self.parts = {name: take() for name, take in PARTS.items()}
-        self.memory = free_memory()
-        self.grants = pending_grants()
+        self.memory = CURRENT.free_memory()
+        self.pending = CURRENT.pending()
 
     def new_since(self, before):
         """Lines, one for each thing that was not there before."""
         lines = [f"{name}: {thing}" for name, things in self.parts.items() for thing in sorted(things - before.parts[name])]
-        if self.grants > before.grants:
-            lines.append(f"grants: {self.grants} wait to be taken back, it was {before.grants}")
-        if self.memory < before.memory - MEMORY_SLACK_MIB:
-            lines.append(f"memory: Xen has {self.memory} MiB free, it had {before.memory}")
+        if self.pending > before.pending:
+            lines.append(f"grants: {self.pending} wait to be taken back, it was {before.pending}")
+        if self.memory is not None and self.memory < before.memory - MEMORY_SLACK_MIB:
+            lines.append(f"memory: the hypervisor has {self.memory} MiB free, it had {before.memory}")
         return lines
 
 

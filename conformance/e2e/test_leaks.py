@@ -3,6 +3,7 @@ import os
 import subprocess
 import time
 
+from hypervisor import CURRENT
 from harness import IMAGE, exit_status, test
 from inventory import Inventory, left_since
 
@@ -13,7 +14,7 @@ def inventory_sees(t):
     before = Inventory()
     t.start()
     seen = {line.split(":")[0] for line in Inventory().new_since(before)}
-    for kind in ("process", "namespace", "file", "domain", "xenstore key", "memory"):
+    for kind in ("process", "namespace", "file", "cgroup", *CURRENT.kinds):
         t.ok(f"a running container shows as {kind}", kind in seen, seen)
 
 
