@@ -160,6 +160,11 @@ e2e: $(E2E_INITS)
 	@mkdir -p $(BUILD)/e2e
 	@cp -p conformance/e2e/*.py conformance/e2e/run $(BUILD)/e2e/
 
+# Containers one after another, on this machine with QEMU: nothing may be left.
+CYCLES ?= 200
+soak: all
+	conformance/e2e/native --only one_after_another --cycles $(CYCLES)
+
 check:
 	conformance/check --sample
 
@@ -175,7 +180,7 @@ demo:
 deps:
 	conformance/install-packages
 
-# What `conformance/bench` takes into the box: xl boots an init that does nothing.
+# For `conformance/bench`: an init that does nothing.
 $(BUILD)/bench/init: conformance/bench/init.c
 	@mkdir -p $(@D)
 	$(say)$(CC) $(CFLAGS) -static -s -o $@ $<
@@ -215,10 +220,11 @@ help:
 	@echo 'make              programs, guest kernel and initramfs, man pages, in $(BUILD)/'
 	@echo 'make deps         installs the Debian packages that all targets need (root)'
 	@echo 'make install      DESTDIR= PREFIX=/usr'
-	@echo 'make demo         podman runs an image in a Xen domain, in the test box'
+	@echo 'make demo         podman runs an image in a virtual machine'
 	@echo 'make check-quick  unit tests and the basics'
 	@echo 'make check        everything, the long parts sampled'
 	@echo 'make check-full   everything'
+	@echo 'make soak         200 containers one after another (CYCLES=)'
 	@echo 'make check-unit   the unit tests alone'
 	@echo 'make fuzz         the fuzz targets, to be run by hand'
 	@echo 'make lint         clang-format, clang-tidy, cppcheck'
@@ -227,6 +233,6 @@ help:
 
 -include $(wildcard $(BUILD)/*/*.d $(BUILD)/*/*/*.d $(BUILD)/sanitized/*/*.d $(BUILD)/sanitized/*/*/*.d)
 
-.PHONY: all install bench-programs check-unit check check-quick check-full fuzz e2e demo deps format lint lint-format lint-tidy lint-cppcheck clean help FORCE
+.PHONY: all install bench-programs check-unit check check-quick check-full soak fuzz e2e demo deps format lint lint-format lint-tidy lint-cppcheck clean help FORCE
 .SECONDARY:
 .DELETE_ON_ERROR:

@@ -26,8 +26,9 @@
 #include "vm_qemu_internal.h"
 
 #define ARGUMENTS_MAX 64
-#define KERNEL_COMMAND_LINE \
-	"console=ttyS0 quiet loglevel=1 dummy.numdummies=0 reboot=t panic=-1 vxn.channel=port"
+#define KERNEL_COMMAND_LINE                                                                     \
+	"console=ttyS0 quiet loglevel=1 dummy.numdummies=0 reboot=t panic=-1 vxn.channel=port " \
+	"lapic_timer_khz=1000000" /* of QEMU's and KVM's local APICs; see guest/kernel.patch */
 /* isa-debug-exit: writing V there ends QEMU with status 2V+1; guest/boot.c writes 42. */
 #define POWER_OFF_DEVICE "isa-debug-exit,iobase=0xf4,iosize=0x1"
 #define POWER_OFF_STATUS 85
@@ -88,7 +89,8 @@ static void make_command(struct command *command, const struct vm_config *config
 	add(command, "-uuid", command->uuid);
 	add(command, "-M", machine->type);
 	add(command, "-accel", kvm ? "kvm" : "tcg");
-	add(command, "-cpu", kvm ? "host" : "max");
+	/* what is fast in a processor, moving single bytes, is slow in an emulator */
+	add(command, "-cpu", kvm ? "host" : "max,-erms,-fsrm");
 	add(command, "-smp", command->vcpus);
 	add(command, "-m", command->memory);
 	add(command, "-nodefaults", NULL);

@@ -27,7 +27,6 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/sysmacros.h>
 #include <sys/wait.h>
 
 #include "cgroup.h"
@@ -36,8 +35,6 @@
 
 #define END_TIMEOUT_MS 5000
 #define WORDS_MAX      8192
-#define KVM_MAJOR      10
-#define KVM_MINOR      232
 
 /* What the new process is to do; made before the fork. */
 struct start {
@@ -67,9 +64,13 @@ static int find_user(const char *name, struct start *start, struct error *err)
 /* A /dev with this one device, for QEMU alone, whoever may open the host's. */
 static int give_kvm(const struct start *start, struct error *err)
 {
+	struct stat host;
+
+	if (stat("/dev/kvm", &host) || !S_ISCHR(host.st_mode))
+		return error_set(err, errno, "find /dev/kvm");
 	if (mount("none", "/dev", "tmpfs", MS_NOSUID | MS_NOEXEC, "size=64k,mode=755"))
 		return error_set(err, errno, "mount a /dev");
-	if (mknod("/dev/kvm", S_IFCHR | 0600, makedev(KVM_MAJOR, KVM_MINOR)) ||
+	if (mknod("/dev/kvm", S_IFCHR | 0600, host.st_rdev) ||
 	    chown("/dev/kvm", start->uid, start->gid))
 		return error_set(err, errno, "make /dev/kvm");
 	return 0;

@@ -30,6 +30,7 @@ SETTINGS = "/etc/vxn/config.json"
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 TESTS = []
+CYCLES = 20  # how many containers one after another have to leave nothing
 
 
 class Test:

@@ -349,6 +349,22 @@ def after_death(t, running, title, before, words):
     running.process.stderr.close()
 
 
+@test(8, limit=120)
+def out_of_memory(t):
+    """a process that takes more memory than there is, is killed; the VM is not"""
+
+    def edit(config):
+        config["linux"]["resources"] = {"memory": {"limit": 64 << 20}}
+
+    result = t.run(["tail", "/dev/zero"], edit=edit)
+    t.equal("the container's process out of memory: status 137", result.status, 137, result)
+    if t.is_vxn:
+        container = t.start(edit=edit)
+        result = container.exec("tail", "/dev/zero")
+        t.equal("an exec out of memory: status 137", result.status, 137, result)
+        t.equal("the container goes on", container.exec("echo", "fine").out, "fine\n")
+
+
 # --- create, killed
 
 
