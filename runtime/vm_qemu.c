@@ -179,7 +179,7 @@ static void explain(const struct vm *vm, const char *qemu, struct error *err)
 	poll(NULL, 0, 50);
 	if (!qemu_process_ended(&vm->qemu, &status))
 		return;
-	qemu_process_last_words(&vm->qemu, words, sizeof(words));
+	qemu_process_words(&vm->qemu, words, sizeof(words));
 	qemu_version(qemu, version, sizeof(version));
 	error_set(err, 0, "QEMU %s (%s) does not start: %s", version, qemu,
 		  words[0] ? words : "it says nothing");

@@ -84,7 +84,7 @@ ended:
 		nanosleep(&(struct timespec){ .tv_nsec = 10000000 }, NULL);
 	if (status == 0)
 		return 0;
-	qemu_process_last_words(qemu, words, sizeof(words));
+	qemu_process_words(qemu, words, sizeof(words));
 	return error_set(err, 0, "QEMU ended with status %d: %s", status, words);
 }
 

@@ -90,8 +90,8 @@ int qemu_process_empty_root(const struct qemu_process *process, struct error *er
  */
 bool qemu_process_ended(const struct qemu_process *process, int *status);
 
-/* The last line on the console, made harmless; "" if there is none. */
-void qemu_process_last_words(const struct qemu_process *process, char *words, size_t size);
+/* What is on the console, as one harmless line, cut if too long; "" if there is nothing. */
+void qemu_process_words(const struct qemu_process *process, char *words, size_t size);
 
 /* Kills and reaps it, closes all. */
 void qemu_process_end(struct qemu_process *process);

@@ -295,19 +295,21 @@ bool qemu_process_ended(const struct qemu_process *process, int *status)
 	return true;
 }
 
-void qemu_process_last_words(const struct qemu_process *process, char *words, size_t size)
+void qemu_process_words(const struct qemu_process *process, char *words, size_t size)
 {
 	char text[WORDS_MAX], *rest = text, *line;
-	ssize_t n, used = 0;
+	size_t used = 0, length = 0;
+	ssize_t n;
 
 	words[0] = '\0';
 	while (used < WORDS_MAX - 1 &&
-	       (n = read(process->console, text + used, WORDS_MAX - 1 - (size_t)used)) > 0)
-		used += n;
+	       (n = read(process->console, text + used, WORDS_MAX - 1 - used)) > 0)
+		used += (size_t)n;
 	text[used] = '\0';
-	while ((line = strsep(&rest, "\r\n")))
+	while ((line = strsep(&rest, "\r\n")) && length < size)
 		if (line[0])
-			snprintf(words, size, "%s", line);
+			length += (size_t)snprintf(words + length, size - length, "%s%s",
+						   length ? "; " : "", line);
 	error_sanitize(words);
 }
 
