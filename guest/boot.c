@@ -120,7 +120,9 @@ static void leave_qemu(void)
 	int fd = open("/dev/port", O_WRONLY | O_CLOEXEC);
 
 	if (fd < 0 || pwrite(fd, &value, 1, QEMU_EXIT_PORT) != 1)
-		reboot(RB_AUTOBOOT);
+		kmsg_error("write to the port that ends QEMU: %m");
+	/* still here: a QEMU without the device */
+	reboot(RB_AUTOBOOT);
 }
 
 _Noreturn void boot_power_off(const struct boot_options *options)
