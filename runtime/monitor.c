@@ -373,10 +373,9 @@ static int parse_arguments(struct monitor *monitor, int argc, char **argv, const
 
 int main(int argc, char **argv)
 {
-	struct monitor monitor = { .io = -1,
-				   .io_pidfd = -1,
-				   .listener = -1,
-				   .create_stdio = { -1, -1, -1 } };
+	struct monitor monitor = {
+		.io = -1, .io_pidfd = -1, .listener = -1, .create_stdio = { -1, -1, -1 }
+	};
 	const char *root = NULL, *command;
 	struct error err = { 0 };
 	int result;

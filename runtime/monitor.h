@@ -74,7 +74,7 @@ struct monitor {
 	const struct vm_backend *backend;
 	struct vm *vm;
 	char *cgroup; /* of what the VM takes on this host, below the container's; NULL = none */
-	int io; /* socket, -1 = gone */
+	int io;	      /* socket, -1 = gone */
 	pid_t io_pid;
 	int io_pidfd;
 	char console[MONITOR_CONSOLE_MAX + 1]; /* the last of the kernel's words */

@@ -329,7 +329,6 @@ void qemu_process_end(struct qemu_process *process)
 
 void qemu_version(const char *qemu, char *version, size_t size)
 {
-	CLEANUP_FREE char *line = NULL;
 	char text[256] = "", *found;
 	int output[2], status;
 	pid_t pid;
