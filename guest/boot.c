@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <net/if.h>
 #include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
@@ -15,9 +16,11 @@
 
 #include "cleanup.h"
 #include "kmsg.h"
+#include "wire.h"
 
 #define QEMU_EXIT_PORT 0xf4
 #define NEW_ROOT       "/root"
+#define PROGRAM	       "/init"
 
 struct mount_row {
 	const char *target, *type;
@@ -47,6 +50,16 @@ static int open_null(struct error *err)
 	return 0;
 }
 
+/* This program, in the root that the kernel's own processes have from now on, too. */
+static int keep_program(struct error *err)
+{
+	CLEANUP_CLOSE int fd = open(NEW_ROOT PROGRAM, O_WRONLY | O_CREAT | O_CLOEXEC, 0700);
+
+	if (fd < 0 || mount(PROGRAM, NEW_ROOT PROGRAM, NULL, MS_BIND, NULL) < 0)
+		return error_set(err, errno, "bind %s", PROGRAM);
+	return 0;
+}
+
 int boot_mount(struct error *err)
 {
 	umask(022);
@@ -57,6 +70,8 @@ int boot_mount(struct error *err)
 		if (mount(row->type, row->target, row->type, row->flags, row->data) < 0)
 			return error_set(err, errno, "mount %s", row->target);
 	}
+	if (keep_program(err) < 0)
+		return -1;
 	if (chdir(NEW_ROOT) < 0 || mount(".", "/", NULL, MS_MOVE, NULL) < 0 || chroot(".") < 0 ||
 	    chdir("/") < 0)
 		return error_set(err, errno, "move the root");
@@ -73,6 +88,11 @@ static int set_option(struct boot_options *options, const char *word, struct err
 
 	if (strcmp(word, "vxn.log=debug") == 0)
 		kmsg_set_debug(true);
+	if (strncmp(word, "vxn.ports=", 10) == 0) {
+		options->ports = (unsigned int)atoi(word + 10);
+		if (options->ports < 1 || options->ports > WIRE_PORTS_MAX)
+			return error_set(err, 0, "kernel command line: %s", word);
+	}
 	if (strncmp(word, "vxn.channel=", 12) != 0)
 		return 0;
 	for (size_t i = 0; i < sizeof(channels) / sizeof(channels[0]); i++)
@@ -90,12 +110,23 @@ int boot_read_options(struct boot_options *options, struct error *err)
 	ssize_t size = fd < 0 ? -1 : read(fd, line, sizeof(line) - 1);
 
 	options->channel = &channel_vchan;
+	options->ports = 1;
 	if (size < 0)
 		return error_set(err, errno, "read the kernel's command line");
 	line[size] = '\0';
 	for (char *word = strtok_r(line, " \n", &save); word; word = strtok_r(NULL, " \n", &save))
 		if (set_option(options, word, err) < 0)
 			return -1;
+	return 0;
+}
+
+int boot_obey_shutdown(struct error *err)
+{
+	static const char path[] = "/proc/sys/kernel/poweroff_cmd", command[] = PROGRAM;
+	CLEANUP_CLOSE int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+	if (fd < 0 || write(fd, command, strlen(command)) < 0)
+		return error_set(err, errno, "write %s", path);
 	return 0;
 }
 

@@ -9,6 +9,7 @@
 
 struct boot_options {
 	const struct channel_ops *channel;
+	unsigned int ports; /* of the channel, 1 to WIRE_PORTS_MAX */
 };
 
 /* Where a container's root file system is put together, an empty directory. */
@@ -23,6 +24,12 @@ int boot_mount(struct error *err);
 
 /* Reads vxn.* of the kernel's command line. */
 int boot_read_options(struct boot_options *options, struct error *err);
+
+/*
+ * Has the kernel run this program again, not as pid 1, when the hypervisor asks
+ * for the VM's end (xl shutdown): it then has to call boot_power_off.
+ */
+int boot_obey_shutdown(struct error *err);
 
 /* Brings the loopback interface up. */
 int boot_loopback(struct error *err);

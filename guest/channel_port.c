@@ -1,5 +1,5 @@
 /*
- * The channel on QEMU: a virtio-serial port, found by its name. Opened once and
+ * The channel on QEMU: virtio-serial ports, found by their names. Opened once and
  * kept open: what the host sends while nobody has it open is lost.
  */
 #include "channel.h"
@@ -15,8 +15,9 @@
 #include <unistd.h>
 
 #include "cleanup.h"
+#include "wire.h"
 
-#define PORT_NAME	 "vxn.ctl"
+#define PORT_NAME	 "vxn.%u"
 #define PORTS_DIR	 "/sys/class/virtio-ports"
 #define OPEN_TRIES	 500
 #define OPEN_INTERVAL_MS 10
@@ -26,7 +27,7 @@ struct channel {
 	bool talked; /* something was read: from now on, an end of file is one */
 };
 
-static bool has_our_name(const char *device)
+static bool has_name(const char *device, const char *wanted)
 {
 	char path[300], name[64];
 	CLEANUP_CLOSE int fd = -1;
@@ -41,10 +42,10 @@ static bool has_our_name(const char *device)
 		return false;
 	name[size] = '\0';
 	name[strcspn(name, "\n")] = '\0';
-	return strcmp(name, PORT_NAME) == 0;
+	return strcmp(name, wanted) == 0;
 }
 
-static int find_and_open(void)
+static int find_and_open(const char *name)
 {
 	DIR *dir = opendir(PORTS_DIR);
 	struct dirent *entry;
@@ -56,7 +57,7 @@ static int find_and_open(void)
 	while (fd < 0 && (entry = readdir(dir))) {
 		char path[300];
 
-		if (entry->d_name[0] == '.' || !has_our_name(entry->d_name))
+		if (entry->d_name[0] == '.' || !has_name(entry->d_name, name))
 			continue;
 		snprintf(path, sizeof(path), "/dev/%s", entry->d_name);
 		fd = open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC);
@@ -67,18 +68,21 @@ static int find_and_open(void)
 	return fd;
 }
 
-static struct channel *port_open(struct error *err)
+static struct channel *port_open(unsigned int port, struct error *err)
 {
-	static struct channel channel;
+	static struct channel channels[WIRE_PORTS_MAX];
 	const struct timespec interval = { 0, OPEN_INTERVAL_MS * 1000000L };
+	struct channel *channel = &channels[port];
+	char name[16];
 
+	snprintf(name, sizeof(name), PORT_NAME, port);
 	for (int i = 0; i < OPEN_TRIES; i++) {
-		channel.fd = find_and_open();
-		if (channel.fd >= 0)
-			return &channel;
+		channel->fd = find_and_open(name);
+		if (channel->fd >= 0)
+			return channel;
 		nanosleep(&interval, NULL);
 	}
-	error_set(err, errno, "open virtio-serial port %s", PORT_NAME);
+	error_set(err, errno, "open virtio-serial port %s", name);
 	return NULL;
 }
 
@@ -122,6 +126,6 @@ const struct channel_ops channel_port = {
 	.read = port_read,
 	.write = port_write,
 	.fd = port_fd,
-	.events = EPOLLIN | EPOLLOUT,
+	.events = EPOLLIN | EPOLLOUT | EPOLLET,
 	.acknowledge = port_acknowledge,
 };

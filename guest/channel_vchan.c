@@ -41,11 +41,15 @@ static void log_destroy(struct xentoollog_logger *logger)
 
 static struct xentoollog_logger silent = { log_nothing, log_no_progress, log_destroy };
 
-static struct channel *vchan_open(struct error *err)
+static struct channel *vchan_open(unsigned int port, struct error *err)
 {
 	static struct channel channel;
 	const struct timespec interval = { 0, OPEN_INTERVAL_MS * 1000000L };
 
+	if (port > 0) {
+		error_set(err, 0, "a vchan has no port %u", port);
+		return NULL;
+	}
 	for (int i = 0; i < OPEN_TRIES; i++) {
 		channel.vchan = libxenvchan_client_init(&silent, 0, XENSTORE_PATH);
 		if (channel.vchan) {
@@ -88,6 +92,11 @@ const struct channel_ops channel_vchan = {
 	.read = vchan_read,
 	.write = vchan_write,
 	.fd = vchan_fd,
+	/*
+	 * Not edge-triggered: libxenvchan takes one event at a time, and there may be
+	 * two at first (it unmasks the port once more when it opens it). The kernel
+	 * announces an event only when it has none that was not taken.
+	 */
 	.events = EPOLLIN,
 	.acknowledge = vchan_acknowledge,
 };

@@ -37,7 +37,7 @@ static _Noreturn void run_relay(const struct boot_options *options, int socket)
 {
 	struct error err = { 0 };
 
-	if (relay_run(options->channel, socket, &err) < 0)
+	if (relay_run(options->channel, options->ports, socket, &err) < 0)
 		kmsg_error("relay: %s", err.message);
 	_exit(0);
 }
@@ -98,7 +98,7 @@ static int set_up(struct init *init, struct error *err)
 		return -1;
 	/* What a container may have open is the engine's to limit. */
 	write_setting("/proc/sys/fs/nr_open", "1073741816");
-	if (boot_loopback(err) < 0)
+	if (boot_obey_shutdown(err) < 0 || boot_loopback(err) < 0)
 		return -1;
 	return cgroup_enable_controllers(err);
 }
@@ -198,6 +198,8 @@ int main(void)
 	struct init init = { 0 };
 	struct error err = { 0 };
 
+	if (getpid() != 1) /* boot_obey_shutdown */
+		boot_power_off(&init.options);
 	if (set_up(&init, &err) < 0) {
 		kmsg_error("%s", err.message);
 		boot_power_off(&init.options);

@@ -20,7 +20,7 @@
 
 static int watch(struct relay *relay, int fd, uint32_t events, void *who, struct error *err)
 {
-	struct epoll_event event = { .events = events | EPOLLET, .data.ptr = who };
+	struct epoll_event event = { .events = events, .data.ptr = who };
 
 	if (epoll_ctl(relay->epoll, EPOLL_CTL_ADD, fd, &event) < 0)
 		return error_set(err, errno, "epoll_ctl");
@@ -67,7 +67,7 @@ static int attach(struct relay *relay, const struct message *message, int *fd, s
 		stdio_reset(stream);
 		return 0;
 	}
-	return watch(relay, stream->fd, EPOLLIN | EPOLLOUT, stream, err);
+	return watch(relay, stream->fd, EPOLLIN | EPOLLOUT | EPOLLET, stream, err);
 }
 
 static void drop(struct relay *relay, uint32_t id)
@@ -119,7 +119,7 @@ static int receive_message(struct relay *relay, bool *progress, struct error *er
 	case MESSAGE_EXIT:
 		return stdio_exit(relay, &message, text, size, err);
 	case MESSAGE_CONTROL:
-		return text_queue_add(&relay->texts, text, size, err);
+		return text_queue_add(&relay->ports[WIRE_PORT_CONTROL].texts, text, size, err);
 	default:
 		return error_set(err, 0, "unknown message %u from pid 1", message.type);
 	}
@@ -178,22 +178,23 @@ static bool serve_streams(struct relay *relay)
 			continue;
 		}
 		if (s->kind != STREAM_OUTPUT)
-			progress |= stdio_write(relay, s);
+			progress |= stdio_write(s);
 		if (s->kind != STREAM_STDIN)
-			progress |= stdio_read(relay, s);
-		progress |= stdio_send_owed(relay, s);
+			progress |= stdio_read(s);
+		progress |= stdio_send_owed(s);
 	}
 	free_finished(relay);
 	return progress;
 }
 
 /* Returns 1 when the host is gone. */
-static int flush(struct relay *relay, bool *progress)
+static int flush(const struct relay *relay, struct port *port, bool *progress)
 {
-	struct output *output = &relay->output;
+	struct output *output = &port->output;
 
+	*progress |= text_queue_send(&port->texts, output);
 	while (output->begin < output->end) {
-		ssize_t n = relay->ops->write(relay->channel, output->data + output->begin,
+		ssize_t n = relay->ops->write(port->channel, output->data + output->begin,
 					      output->end - output->begin);
 
 		if (n < 0)
@@ -210,8 +211,10 @@ static int flush(struct relay *relay, bool *progress)
 /* Moves what can be moved. Returns 1 when the relay has to end. */
 static int serve_round(struct relay *relay, bool *progress, struct error *err)
 {
-	int result = relay_receive(relay, progress, err);
+	int result = 0;
 
+	for (unsigned int i = 0; !result && i < relay->ports_count; i++)
+		result = relay_receive(relay, &relay->ports[i], progress, err);
 	if (result)
 		return result;
 	result = relay_forward_control(relay, progress, err);
@@ -221,8 +224,17 @@ static int serve_round(struct relay *relay, bool *progress, struct error *err)
 		return result;
 	*progress |= serve_streams(relay);
 	*progress |= stdio_report_exits(relay);
-	*progress |= text_queue_send(&relay->texts, &relay->output);
-	return flush(relay, progress);
+	for (unsigned int i = 0; !result && i < relay->ports_count; i++)
+		result = flush(relay, &relay->ports[i], progress);
+	return result;
+}
+
+static struct port *port_of_event(struct relay *relay, const void *who)
+{
+	for (unsigned int i = 0; i < relay->ports_count; i++)
+		if (who == &relay->ports[i])
+			return &relay->ports[i];
+	return NULL;
 }
 
 static void stream_event(struct stream *stream, uint32_t events)
@@ -246,14 +258,27 @@ static int take_events(struct relay *relay, int timeout, struct error *err)
 	if (count < 0 && errno != EINTR)
 		return error_set(err, errno, "epoll_wait");
 	for (int i = 0; i < count; i++) {
+		const struct port *port = port_of_event(relay, events[i].data.ptr);
+
 		if (events[i].data.ptr == &relay->socket)
 			relay->socket_moves = true;
-		else if (events[i].data.ptr != relay)
+		else if (!port)
 			stream_event(events[i].data.ptr, events[i].events);
-		else if (events[i].events & EPOLLIN && relay->ops->acknowledge(relay->channel) < 0)
+		else if (events[i].events & EPOLLIN && relay->ops->acknowledge(port->channel) < 0)
 			return 1;
 	}
 	return 0;
+}
+
+static int open_port(struct relay *relay, unsigned int number, struct error *err)
+{
+	struct port *port = &relay->ports[number];
+
+	text_queue_init(&port->texts);
+	port->channel = relay->ops->open(number, err);
+	if (!port->channel)
+		return -1;
+	return watch(relay, relay->ops->fd(port->channel), relay->ops->events, port, err);
 }
 
 static int set_up(struct relay *relay, const struct channel_ops *ops, int socket, struct error *err)
@@ -262,26 +287,24 @@ static int set_up(struct relay *relay, const struct channel_ops *ops, int socket
 	relay->socket = socket;
 	relay->control = -1;
 	relay->socket_moves = true;
-	text_queue_init(&relay->texts);
-	relay->channel = ops->open(err);
-	if (!relay->channel)
-		return -1;
 	relay->epoll = epoll_create1(EPOLL_CLOEXEC);
 	if (relay->epoll < 0)
 		return error_set(err, errno, "epoll_create1");
-	if (watch(relay, ops->fd(relay->channel), ops->events, relay, err) < 0)
-		return -1;
-	return watch(relay, socket, EPOLLIN | EPOLLOUT, &relay->socket, err);
+	for (unsigned int i = 0; i < relay->ports_count; i++)
+		if (open_port(relay, i, err) < 0)
+			return -1;
+	return watch(relay, socket, EPOLLIN | EPOLLOUT | EPOLLET, &relay->socket, err);
 }
 
-int relay_run(const struct channel_ops *ops, int socket, struct error *err)
+int relay_run(const struct channel_ops *ops, unsigned int ports, int socket, struct error *err)
 {
-	struct relay *relay = mmap(NULL, sizeof(*relay), PROT_READ | PROT_WRITE,
-				   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct relay *relay = mmap(NULL, sizeof(*relay) + ports * sizeof(relay->ports[0]),
+				   PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	int result;
 
 	if (relay == MAP_FAILED)
 		return error_set(err, errno, "memory for the relay");
+	relay->ports_count = ports;
 	result = set_up(relay, ops, socket, err);
 	relay_protect_self();
 	while (!result) {

@@ -5,7 +5,7 @@
  * serves, so it never touches a path, never blocks but in epoll_wait, and has its
  * memory locked. If it ends, pid 1 powers the VM off.
  *
- * Descriptors are watched edge-triggered: an event sets a flag of the stream, an
+ * Descriptors (but a vchan's) are watched edge-triggered: an event sets a flag of the stream, an
  * EAGAIN clears it. What has no credit or no room is simply left alone until it
  * has.
  */
@@ -29,9 +29,19 @@
 
 #define RELAY_INPUT_SIZE (2u * (WIRE_HEADER_SIZE + WIRE_BODY_MAX))
 
+/* A byte stream of the channel, what came on it and what waits for it. */
+struct port {
+	struct channel *channel;
+	struct text_queue texts; /* for the host */
+	size_t input_size;
+	struct output output;
+	uint8_t input[RELAY_INPUT_SIZE];
+};
+
 struct stream {
 	struct stream *next;
 	uint32_t id;
+	struct port *port;
 	enum stream_kind kind;
 	int fd;	   /* -1 = not attached yet, or closed */
 	int epoll; /* that watches fd */
@@ -64,52 +74,48 @@ struct pending_exit {
 
 struct relay {
 	const struct channel_ops *ops;
-	struct channel *channel;
 	int epoll;
 	int socket;	   /* to pid 1 */
 	bool socket_moves; /* since its last event */
 	bool greeted;
 	struct stream *streams;
 	struct pending_exit *exits;
-	struct text_queue texts; /* for the host */
-	int control;		 /* memfd of the control text that is being received, -1 = none */
+	int control; /* memfd of the control text that is being received, -1 = none */
 	size_t control_size;
 	int *to_init; /* memfds waiting for pid 1 */
 	size_t to_init_count;
 	/* a request of a share on its way to the host, one at a time */
 	struct stream *request_stream;
 	size_t request_size, request_sent;
-	size_t input_size;
-	struct output output;
-	uint8_t input[RELAY_INPUT_SIZE];
 	uint8_t request[SHARE_REQUEST_MAX];
+	unsigned int ports_count;
+	struct port ports[];
 };
 
 /*
- * Runs the relay in the calling process, until the channel closes (returns 0) or
- * fails (-1).
+ * Runs the relay in the calling process over a channel of that many ports, until
+ * it closes (returns 0) or fails (-1).
  */
-int relay_run(const struct channel_ops *ops, int socket, struct error *err);
+int relay_run(const struct channel_ops *ops, unsigned int ports, int socket, struct error *err);
 
 /* Stops watching fd and closes it. */
 void stream_close_fd(struct stream *stream);
 
 /* relay_frames.c: what comes from the host, and control texts both ways. */
-int relay_receive(struct relay *relay, bool *progress, struct error *err);
+int relay_receive(struct relay *relay, struct port *port, bool *progress, struct error *err);
 int relay_forward_control(struct relay *relay, bool *progress, struct error *err);
 struct stream *relay_find(struct relay *relay, uint32_t id);
 struct stream *relay_announce(struct relay *relay, uint32_t id, enum stream_kind kind,
 			      struct error *err);
 
 /* relay_stdio.c. Each returns whether something moved. */
-int stdio_receive(struct relay *relay, struct stream *stream, const uint8_t *data, size_t size,
-		  struct error *err);
-bool stdio_write(struct relay *relay, struct stream *stream);
-bool stdio_read(struct relay *relay, struct stream *stream);
+int stdio_receive(struct stream *stream, const uint8_t *data, size_t size, struct error *err);
+bool stdio_write(struct stream *stream);
+bool stdio_read(struct stream *stream);
 void stdio_close(struct stream *stream);
 /* The host reads no more: closes, so that a writer gets SIGPIPE, and says END. */
 void stdio_reset(struct stream *stream);
-bool stdio_send_owed(struct relay *relay, struct stream *stream);
+bool stdio_send_owed(struct stream *stream);
 int stdio_exit(struct relay *relay, const struct message *message, const void *text, size_t size,
 	       struct error *err);
 bool stdio_report_exits(struct relay *relay);

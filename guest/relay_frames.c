@@ -29,8 +29,8 @@ struct stream *relay_announce(struct relay *relay, uint32_t id, enum stream_kind
 {
 	struct stream *stream = relay_find(relay, id);
 
-	if (stream) {
-		error_set(err, EEXIST, "stream %u", id);
+	if (stream || wire_port(id) >= relay->ports_count) {
+		error_set(err, stream ? EEXIST : ENODEV, "stream %u", id);
 		return NULL;
 	}
 	stream = calloc(1, sizeof(*stream));
@@ -39,6 +39,7 @@ struct stream *relay_announce(struct relay *relay, uint32_t id, enum stream_kind
 		return NULL;
 	}
 	stream->id = id;
+	stream->port = &relay->ports[wire_port(id)];
 	stream->kind = kind;
 	stream->fd = -1;
 	stream->credit = kind == STREAM_SHARE ? WIRE_SHARE_WINDOW : WIRE_STDIO_WINDOW;
@@ -140,15 +141,16 @@ int relay_forward_control(struct relay *relay, bool *progress, struct error *err
  */
 static int receive_hello(struct relay *relay, const struct wire_frame *frame, struct error *err)
 {
+	struct port *port = &relay->ports[WIRE_PORT_CONTROL];
 	struct wire_hello hello = { 0 }, ours = { .version = WIRE_VERSION };
 	uint8_t body[WIRE_HELLO_SIZE];
 
 	if (frame->type != WIRE_HELLO)
 		return error_set(err, 0, "channel: frame of type %u instead of HELLO", frame->type);
 	wire_encode_hello(body, &ours);
-	output_frame(&relay->output, WIRE_HELLO, 0, 0, body, sizeof(body));
+	output_frame(&port->output, WIRE_HELLO, 0, 0, body, sizeof(body));
 	if (wire_decode_hello(frame->body, frame->length, &hello, err) < 0) {
-		relay->ops->write(relay->channel, relay->output.data, relay->output.end);
+		relay->ops->write(port->channel, port->output.data, port->output.end);
 		return -1;
 	}
 	relay_apply_hello(&hello);
@@ -166,15 +168,14 @@ static int receive_credit(struct stream *stream, uint32_t bytes, struct error *e
 	return 0;
 }
 
-static int receive_data(struct relay *relay, struct stream *stream, const struct wire_frame *frame,
-			struct error *err)
+static int receive_data(struct stream *stream, const struct wire_frame *frame, struct error *err)
 {
 	switch (stream->kind) {
 	case STREAM_SHARE:
 		return share_receive(stream, frame, err);
 	case STREAM_STDIN:
 	case STREAM_TERMINAL:
-		return stdio_receive(relay, stream, frame->body, frame->length, err);
+		return stdio_receive(stream, frame->body, frame->length, err);
 	default:
 		return error_set(err, 0, "channel: data for output stream %u", stream->id);
 	}
@@ -190,7 +191,7 @@ static int receive_stream_frame(struct relay *relay, const struct wire_frame *fr
 		return 0;
 	switch (frame->type) {
 	case WIRE_DATA:
-		return receive_data(relay, stream, frame, err);
+		return receive_data(stream, frame, err);
 	case WIRE_END:
 		stream->host_end = true;
 		return 0;
@@ -204,8 +205,12 @@ static int receive_stream_frame(struct relay *relay, const struct wire_frame *fr
 	}
 }
 
-static int receive_frame(struct relay *relay, const struct wire_frame *frame, struct error *err)
+static int receive_frame(struct relay *relay, const struct port *port,
+			 const struct wire_frame *frame, struct error *err)
 {
+	if (wire_port(frame->stream) != port - relay->ports)
+		return error_set(err, 0, "channel: frame of type %u for stream %u on port %td",
+				 frame->type, frame->stream, port - relay->ports);
 	if (!relay->greeted)
 		return receive_hello(relay, frame, err);
 	if (frame->type == WIRE_HELLO)
@@ -215,25 +220,25 @@ static int receive_frame(struct relay *relay, const struct wire_frame *frame, st
 	return receive_stream_frame(relay, frame, err);
 }
 
-static int decode_input(struct relay *relay, struct error *err)
+static int decode_input(struct relay *relay, struct port *port, struct error *err)
 {
 	size_t used = 0;
 
 	for (;;) {
 		struct wire_frame frame;
-		long size = wire_decode(relay->input + used, relay->input_size - used, &frame, err);
+		long size = wire_decode(port->input + used, port->input_size - used, &frame, err);
 
 		if (size < 0)
 			return -1;
 		if (size == 0)
 			break;
-		if (receive_frame(relay, &frame, err) < 0)
+		if (receive_frame(relay, port, &frame, err) < 0)
 			return -1;
 		used += size;
 	}
-	relay->input_size -= used;
-	if (used && relay->input_size)
-		memmove(relay->input, relay->input + used, relay->input_size);
+	port->input_size -= used;
+	if (used && port->input_size)
+		memmove(port->input, port->input + used, port->input_size);
 	return 0;
 }
 
@@ -241,22 +246,22 @@ static int decode_input(struct relay *relay, struct error *err)
  * Fills the input from the channel, which may give it in small pieces, and
  * handles what is complete. Returns 1 when the host is gone.
  */
-int relay_receive(struct relay *relay, bool *progress, struct error *err)
+int relay_receive(struct relay *relay, struct port *port, bool *progress, struct error *err)
 {
-	size_t before = relay->input_size;
+	size_t before = port->input_size;
 
-	while (relay->input_size < sizeof(relay->input)) {
-		ssize_t n = relay->ops->read(relay->channel, relay->input + relay->input_size,
-					     sizeof(relay->input) - relay->input_size);
+	while (port->input_size < sizeof(port->input)) {
+		ssize_t n = relay->ops->read(port->channel, port->input + port->input_size,
+					     sizeof(port->input) - port->input_size);
 
 		if (n < 0)
 			return 1;
 		if (n == 0)
 			break;
-		relay->input_size += n;
+		port->input_size += n;
 	}
-	if (relay->input_size == before)
+	if (port->input_size == before)
 		return 0;
 	*progress = true;
-	return decode_input(relay, err);
+	return decode_input(relay, port, err);
 }

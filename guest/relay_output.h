@@ -12,7 +12,7 @@
 #include "error.h"
 #include "wire.h"
 
-#define OUTPUT_SIZE (4u * (WIRE_HEADER_SIZE + WIRE_BODY_MAX))
+#define OUTPUT_SIZE (2u * (WIRE_HEADER_SIZE + WIRE_BODY_MAX))
 
 struct output {
 	size_t begin, end;

@@ -127,9 +127,9 @@ bool share_send_request(struct relay *relay)
 		size_t left = relay->request_size - relay->request_sent;
 		size_t size = left < WIRE_BODY_MAX ? left : WIRE_BODY_MAX;
 
-		if (!output_frame(&relay->output, WIRE_DATA, size < left ? WIRE_MORE : 0,
-				  relay->request_stream->id, relay->request + relay->request_sent,
-				  size))
+		if (!output_frame(&relay->request_stream->port->output, WIRE_DATA,
+				  size < left ? WIRE_MORE : 0, relay->request_stream->id,
+				  relay->request + relay->request_sent, size))
 			break;
 		progress = true;
 		relay->request_sent += size;

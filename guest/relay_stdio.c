@@ -66,12 +66,10 @@ static void queue_input(struct stream *stream, const uint8_t *data, size_t size)
 	stream->input_size += size;
 }
 
-int stdio_receive(struct relay *relay, struct stream *stream, const uint8_t *data, size_t size,
-		  struct error *err)
+int stdio_receive(struct stream *stream, const uint8_t *data, size_t size, struct error *err)
 {
 	size_t written = 0;
 
-	(void)relay;
 	if (stream->host_end)
 		return error_set(err, 0, "channel: data after the end of stream %u", stream->id);
 	if (stream->input_size + stream->owe_credit + size > WIRE_STDIO_WINDOW)
@@ -94,11 +92,10 @@ int stdio_receive(struct relay *relay, struct stream *stream, const uint8_t *dat
 	return 0;
 }
 
-bool stdio_write(struct relay *relay, struct stream *stream)
+bool stdio_write(struct stream *stream)
 {
 	bool progress = false;
 
-	(void)relay;
 	while (stream->fd >= 0 && stream->writable && stream->input_size) {
 		size_t contiguous = WIRE_STDIO_WINDOW - stream->input_begin;
 		size_t size = stream->input_size < contiguous ? stream->input_size : contiguous;
@@ -150,46 +147,46 @@ static bool read_failed(struct stream *stream)
 	return true;
 }
 
-bool stdio_read(struct relay *relay, struct stream *stream)
+bool stdio_read(struct stream *stream)
 {
-	size_t size = output_room(&relay->output);
+	struct output *output = &stream->port->output;
+	size_t size = output_room(output);
 	ssize_t n;
 
 	if (stream->fd < 0 || !stream->readable || !stream->credit || size < READ_MIN)
 		return false;
 	if (size > stream->credit)
 		size = stream->credit;
-	n = read(stream->fd, output_body(&relay->output, size), size);
+	n = read(stream->fd, output_body(output, size), size);
 	if (n < 0)
 		return read_failed(stream);
 	if (n == 0) {
 		output_ended(stream);
 		return true;
 	}
-	output_commit(&relay->output, WIRE_DATA, 0, stream->id, n);
+	output_commit(output, WIRE_DATA, 0, stream->id, n);
 	stream->credit -= n;
 	stream->drain -= (size_t)n < stream->drain ? (size_t)n : stream->drain;
 	return true;
 }
 
 /* Small frames that the stream has to send: credit, and its end. */
-bool stdio_send_owed(struct relay *relay, struct stream *stream)
+bool stdio_send_owed(struct stream *stream)
 {
+	struct output *output = &stream->port->output;
 	bool progress = false;
 	uint8_t credit[4];
 
 	if (stream->owe_credit && (stream->owe_credit >= CREDIT_MIN || !stream->input_size)) {
 		wire_encode_credit(credit, stream->owe_credit);
-		if (!output_frame(&relay->output, WIRE_CREDIT, 0, stream->id, credit,
-				  sizeof(credit)))
+		if (!output_frame(output, WIRE_CREDIT, 0, stream->id, credit, sizeof(credit)))
 			return progress;
 		stream->owe_credit = 0;
 		progress = true;
 	}
 	if (!stream->owe_end && !stream->owe_reset)
 		return progress;
-	if (!output_frame(&relay->output, stream->owe_end ? WIRE_END : WIRE_RESET, 0, stream->id,
-			  NULL, 0))
+	if (!output_frame(output, stream->owe_end ? WIRE_END : WIRE_RESET, 0, stream->id, NULL, 0))
 		return progress;
 	stream->finished = true;
 	return true;
@@ -249,13 +246,14 @@ static bool drained(struct relay *relay, const struct pending_exit *pending)
 
 bool stdio_report_exits(struct relay *relay)
 {
+	struct text_queue *texts = &relay->ports[wire_port_of_stdio(relay->ports_count)].texts;
 	bool progress = false;
 
 	for (struct pending_exit **link = &relay->exits; *link;) {
 		struct pending_exit *pending = *link;
 
 		if (!drained(relay, pending) ||
-		    text_queue_add(&relay->texts, pending->text, pending->size, NULL) < 0) {
+		    text_queue_add(texts, pending->text, pending->size, NULL) < 0) {
 			link = &pending->next;
 			continue;
 		}

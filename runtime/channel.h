@@ -1,6 +1,6 @@
 /*
- * The channel's byte stream as the io process sees it: non-blocking, ordered,
- * reliable until it closes. Implementations: channel_vchan.c (Xen) and
+ * A byte stream of the channel, one of its ports (wire.h), as the io process sees
+ * it: non-blocking, ordered, reliable until it closes. Implementations: channel_vchan.c (Xen) and
  * channel_socket.c (a unix socket, which is a virtio-serial port to the guest).
  */
 #ifndef VXN_CHANNEL_H
@@ -21,7 +21,7 @@ struct channel {
 
 struct channel_ops {
 	const char *name; /* what a spec begins with, before its ':' */
-	/* argument: what follows the ':'. fd is the channel's when this succeeds. */
+	/* argument: what follows the ':'. fd is taken when this succeeds. */
 	int (*open)(const char *argument, int fd, struct channel **channel, struct error *err);
 	int (*fd)(const struct channel *channel);
 	/*
@@ -38,8 +38,8 @@ struct channel_ops {
 extern const struct channel_ops channel_vchan, channel_socket;
 
 /*
- * spec and fd come from vm_backend.channel: "vchan:7" with -1, "socket:" with the
- * socket. On failure fd is still the caller's.
+ * spec and fd come from vm_backend.channel: "vchan:7" with -1, "socket:" with a
+ * port's socket. On failure fd is still the caller's.
  */
 int channel_open(const char *spec, int fd, struct channel **channel, struct error *err);
 

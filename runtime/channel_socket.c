@@ -1,5 +1,5 @@
 /*
- * The channel as a unix stream socket, spec "socket:". The other end is the
+ * A port of the channel as a unix stream socket, spec "socket:". The other end is the
  * virtual machine monitor's, which copies between it and a virtio-serial port of
  * the guest; when that ends, so does the socket. It is one of a pair that nobody
  * else has, so there is no path that somebody could open.
@@ -28,10 +28,10 @@ static int socket_open(const char *argument, int fd, struct channel **channel, s
 
 	(void)argument;
 	if (fd < 0 || fcntl(fd, F_SETFL, O_RDWR | O_NONBLOCK))
-		return error_set(err, fd < 0 ? EBADF : errno, "open the channel's socket");
+		return error_set(err, fd < 0 ? EBADF : errno, "open the socket of a port");
 	opened = malloc(sizeof(*opened));
 	if (!opened)
-		return error_set(err, ENOMEM, "open the channel's socket");
+		return error_set(err, ENOMEM, "open the socket of a port");
 	*opened = (struct channel_of_socket){ .channel.ops = &channel_socket, .fd = fd };
 	*channel = &opened->channel;
 	return 0;

@@ -30,7 +30,8 @@
 #include "textfile.h"
 
 /* epoll data of the fds that are no streams; a stream's address is none of them. */
-enum { EVENT_MONITOR = 2, EVENT_CHANNEL = 4, EVENT_WAKE = 6 };
+enum { EVENT_MONITOR = 2, EVENT_WAKE = 4, EVENT_PORT = 6 };
+#define EVENT_PORT_STEP 2
 
 /* A relative source is relative to the bundle. */
 static int open_share(struct io *io, int32_t mount, const char *source, bool readonly,
@@ -51,7 +52,6 @@ static int open_share(struct io *io, int32_t mount, const char *source, bool rea
 	if (!stream)
 		return -1;
 	entry->mount = mount;
-	entry->stream = stream->id;
 	entry->readonly = readonly;
 	io->shares_count++;
 	return 0;
@@ -116,24 +116,37 @@ static int prepare(struct io *io, const char *config_path, struct error *err)
 	return watch(io, io->wake, EPOLLIN, EVENT_WAKE, err);
 }
 
-/* From here on the process can do nothing but its work. */
-static int begin(struct io *io, const char *spec, int *fd, struct error *err)
+/* The shares' streams are those that there are; the newest is the first. */
+static int serve_shares(struct io *io, struct error *err)
 {
-	if (io->channel)
-		return error_set(err, 0, "the channel is open already");
-	if (channel_open(spec, *fd, &io->channel, err))
-		return -1;
-	steal_fd(fd);
-	if (io_confine(err))
-		return -1;
+	size_t index = io->shares_count;
+
 	io->pool = share_pool_start(io->share_threads, &io_channel_share_callbacks, err);
 	if (!io->pool)
 		return -1;
-	for (struct io_stream *s = io->streams; s; s = s->next)
-		if (s->kind == IO_STREAM_SHARE && share_serve(io->pool, s->share, s, err))
+	for (struct io_stream *s = io->streams; s; s = s->next) {
+		io_stream_share_place(s, --index);
+		io->shares[index].stream = s->id;
+		if (share_serve(io->pool, s->share, s, err))
 			return -1;
-	if (watch(io, channel_fd(io->channel), channel_events(io->channel), EVENT_CHANNEL, err))
+	}
+	return 0;
+}
+
+/* From here on the process can do nothing but its work. */
+static int begin(struct io *io, const char *spec, int *fds, size_t count, struct error *err)
+{
+	if (io->ports_count)
+		return error_set(err, 0, "the channel is open already");
+	if (io_channel_open(io, spec, fds, count, err) || io_confine(err) || serve_shares(io, err))
 		return -1;
+	for (unsigned int i = 0; i < io->ports_count; i++) {
+		const struct channel *channel = io->ports[i].channel;
+
+		if (watch(io, channel_fd(channel), channel_events(channel),
+			  EVENT_PORT + i * EVENT_PORT_STEP, err))
+			return -1;
+	}
 	return io_channel_hello(io, err);
 }
 
@@ -161,19 +174,23 @@ static int receive_from_monitor(struct io *io, struct error *err)
 {
 	struct io_message message;
 	struct error why = { 0 };
-	int fds[4];
-	int result = fdpass_receive(io->monitor, &message, sizeof(message), fds, 4, err);
+	int fds[WIRE_PORTS_MAX];
+	int result =
+		fdpass_receive(io->monitor, &message, sizeof(message), fds, WIRE_PORTS_MAX, err);
+	size_t count = 0;
 
 	if (result <= 0)
 		return result == 0 ? 1 : -1;
+	while (count < WIRE_PORTS_MAX && fds[count] >= 0)
+		count++;
 	message.text[IO_TEXT_MAX - 1] = '\0';
 	if (message.op == IO_OPEN_CHANNEL)
-		result = begin(io, message.text, &fds[0], err);
+		result = begin(io, message.text, fds, count, err);
 	else if (io_control_request(io, &message, fds, &why))
 		result = refuse(io, &message, &why, err);
 	else
 		result = 0;
-	close_fds(fds, 4);
+	close_fds(fds, WIRE_PORTS_MAX);
 	return result;
 }
 
@@ -205,28 +222,30 @@ static int handle_event(struct io *io, const struct epoll_event *event, struct e
 	switch (event->data.u64) {
 	case EVENT_MONITOR:
 		return receive_from_monitor(io, err);
-	case EVENT_CHANNEL:
-		channel_event(io->channel);
-		return 0;
 	case EVENT_WAKE:
 		eventfd_read(io->wake, &ignored);
 		return 0;
 	default:
-		return stream_event(io, event, err);
+		break;
 	}
+	if (event->data.u64 >= EVENT_PORT + WIRE_PORTS_MAX * EVENT_PORT_STEP)
+		return stream_event(io, event, err);
+	channel_event(io->ports[(event->data.u64 - EVENT_PORT) / EVENT_PORT_STEP].channel);
+	return 0;
 }
 
 /* All that can be done without waiting; *again = there is more. */
 static int work(struct io *io, bool *again, struct error *err)
 {
 	*again = false;
-	if (!io->channel)
+	if (!io->ports_count)
 		return 0;
 	io_channel_take_replies(io);
 	if (io_channel_receive(io, err) || io_stream_update_all(io, again, err) ||
 	    io_control_report_exits(io, err))
 		return -1;
-	return io_channel_flush(io, err);
+	io_channel_flush(io);
+	return 0;
 }
 
 /* Until the monitor (1) or the guest (0) is gone, or something failed (-1). */
@@ -303,7 +322,7 @@ static void wait_for_release(const struct io *io)
 {
 	struct pollfd monitor = { .fd = io->monitor };
 
-	while (io->channel && poll(&monitor, 1, -1) < 0 && errno == EINTR)
+	while (io->ports_count && poll(&monitor, 1, -1) < 0 && errno == EINTR)
 		;
 }
 

@@ -29,9 +29,19 @@ struct io_process;
 /* A whole frame, or several, on their way to the guest. */
 struct io_chunk {
 	struct io_chunk *next;
+	unsigned int port;
 	size_t size, done;
 	bool reply; /* counted in replies_bytes until it is sent */
 	uint8_t bytes[];
+};
+
+/* A byte stream of the channel, with what waits for it and what came in part. */
+struct io_port {
+	struct channel *channel;
+	struct io_chunk *queue_head, *queue_tail;
+	size_t queue_bytes;
+	uint8_t *input;
+	size_t input_used;
 };
 
 enum io_stream_kind { IO_STREAM_STDIO, IO_STREAM_SHARE };
@@ -68,6 +78,7 @@ struct io_process {
 	struct io_process *next;
 	uint32_t number;
 	struct io_stream *input, *output, *errors; /* one and the same for a terminal */
+	bool made;    /* the guest has answered: its streams are known there */
 	bool refused; /* the guest did not make it: nobody will hear of it again */
 	bool exited, exit_reported;
 	int32_t exit_code;
@@ -78,7 +89,8 @@ struct io_process {
 struct io_pending {
 	struct io_pending *next;
 	uint64_t seq;
-	uint32_t made; /* number of the process that it is to make, or 0 */
+	uint32_t process; /* that it is about, 0 = all */
+	bool makes;	  /* it is to make that process */
 };
 
 struct io {
@@ -93,9 +105,10 @@ struct io {
 
 	int monitor;
 	int epoll;
-	struct channel *channel;
-	bool connected; /* HELLO received */
-	bool closing;	/* the channel has ended or must end */
+	struct io_port ports[WIRE_PORTS_MAX];
+	unsigned int ports_count; /* 0 = the channel is not open yet */
+	bool connected;		  /* HELLO received */
+	bool closing;		  /* the channel has ended or must end */
 
 	struct share_pool *pool;
 	struct io_stream *streams;
@@ -103,10 +116,7 @@ struct io {
 	struct io_process *processes;
 	struct io_pending *pending;
 
-	/* to the guest */
-	struct io_chunk *queue_head, *queue_tail;
-	size_t queue_bytes;
-	/* from the workers; under lock */
+	/* from the workers to the guest; under lock */
 	pthread_mutex_t lock;
 	pthread_cond_t space;
 	struct io_chunk *replies_head, *replies_tail;
@@ -118,9 +128,7 @@ struct io {
 	bool stopping;
 	int wake; /* eventfd */
 
-	/* from the guest */
-	uint8_t *input;
-	size_t input_used;
+	/* from the guest: a control message in parts */
 	char *control;
 	size_t control_used;
 };
@@ -131,10 +139,12 @@ struct io {
 #define IO_REPLIES_HIGH (8u << 20)
 
 /* io_channel.c */
+/* fds: those of the ports, or none; each taken is set to -1. */
+int io_channel_open(struct io *io, const char *spec, int *fds, size_t count, struct error *err);
 int io_channel_send(struct io *io, uint8_t type, uint32_t stream, const void *body, size_t size,
 		    struct error *err); /* cuts bodies of CONTROL into frames */
 int io_channel_hello(struct io *io, struct error *err);
-int io_channel_flush(struct io *io, struct error *err);
+void io_channel_flush(struct io *io);
 int io_channel_receive(struct io *io, struct error *err);
 void io_channel_take_replies(struct io *io);
 extern const struct share_callbacks io_channel_share_callbacks;
@@ -142,6 +152,8 @@ extern const struct share_callbacks io_channel_share_callbacks;
 /* io_stream.c */
 struct io_stream *io_stream_find(struct io *io, uint32_t id);
 struct io_stream *io_stream_share(struct io *io, struct share *share, struct error *err);
+/* Gives it its port and id; index: among all shares. */
+void io_stream_share_place(struct io_stream *stream, size_t index);
 struct io_stream *io_stream_stdio(struct io *io, struct io_process *process, int source, int sink,
 				  struct error *err);
 int io_stream_receive(struct io_stream *stream, const struct wire_frame *frame, struct error *err);

@@ -20,12 +20,13 @@
 
 #define INPUT_SIZE (WIRE_HEADER_SIZE + WIRE_BODY_MAX + (128u << 10))
 
-static struct io_chunk *chunk_new(size_t size)
+static struct io_chunk *chunk_new(unsigned int port, size_t size)
 {
 	struct io_chunk *chunk = malloc(sizeof(*chunk) + size);
 
 	if (chunk) {
 		chunk->next = NULL;
+		chunk->port = port;
 		chunk->size = size;
 		chunk->done = 0;
 		chunk->reply = false;
@@ -35,12 +36,14 @@ static struct io_chunk *chunk_new(size_t size)
 
 static void queue_push(struct io *io, struct io_chunk *chunk)
 {
-	if (io->queue_tail)
-		io->queue_tail->next = chunk;
+	struct io_port *port = &io->ports[chunk->port];
+
+	if (port->queue_tail)
+		port->queue_tail->next = chunk;
 	else
-		io->queue_head = chunk;
-	io->queue_tail = chunk;
-	io->queue_bytes += chunk->size;
+		port->queue_head = chunk;
+	port->queue_tail = chunk;
+	port->queue_bytes += chunk->size;
 }
 
 int io_channel_send(struct io *io, uint8_t type, uint32_t stream, const void *body, size_t size,
@@ -50,7 +53,7 @@ int io_channel_send(struct io *io, uint8_t type, uint32_t stream, const void *bo
 
 	do {
 		size_t part = size < WIRE_BODY_MAX ? size : WIRE_BODY_MAX;
-		struct io_chunk *chunk = chunk_new(WIRE_HEADER_SIZE + part);
+		struct io_chunk *chunk = chunk_new(wire_port(stream), WIRE_HEADER_SIZE + part);
 
 		if (!chunk)
 			return error_set(err, ENOMEM, "queue a frame for the guest");
@@ -91,7 +94,7 @@ static void reply_from_share(void *cookie, const struct iovec *iov, int count)
 	for (int i = 0; i < count; i++)
 		size += iov[i].iov_len;
 	frames = (size + WIRE_BODY_MAX - 1) / WIRE_BODY_MAX;
-	chunk = chunk_new(size + frames * WIRE_HEADER_SIZE);
+	chunk = chunk_new(wire_port(stream->id), size + frames * WIRE_HEADER_SIZE);
 	if (!chunk)
 		abort(); /* the guest would wait for this reply for ever */
 	left = size;
@@ -208,12 +211,12 @@ void io_channel_take_replies(struct io *io)
 }
 
 /* Replies stay counted until they are on the channel, or the bound would be none. */
-static void chunk_sent(struct io *io, struct io_chunk *chunk)
+static void chunk_sent(struct io *io, struct io_port *port, struct io_chunk *chunk)
 {
-	io->queue_head = chunk->next;
-	if (!io->queue_head)
-		io->queue_tail = NULL;
-	io->queue_bytes -= chunk->size;
+	port->queue_head = chunk->next;
+	if (!port->queue_head)
+		port->queue_tail = NULL;
+	port->queue_bytes -= chunk->size;
 	if (chunk->reply) {
 		pthread_mutex_lock(&io->lock);
 		io->replies_bytes -= chunk->size;
@@ -224,25 +227,27 @@ static void chunk_sent(struct io *io, struct io_chunk *chunk)
 	free(chunk);
 }
 
-int io_channel_flush(struct io *io, struct error *err)
+static void flush(struct io *io, struct io_port *port)
 {
-	while (io->queue_head) {
-		struct io_chunk *chunk = io->queue_head;
-		ssize_t n = channel_write(io->channel, chunk->bytes + chunk->done,
+	while (port->queue_head) {
+		struct io_chunk *chunk = port->queue_head;
+		ssize_t n = channel_write(port->channel, chunk->bytes + chunk->done,
 					  chunk->size - chunk->done);
 
-		if (n < 0) {
+		if (n < 0)
 			io->closing = true;
-			return 0;
-		}
-		if (n == 0)
-			return 0;
+		if (n <= 0)
+			return;
 		chunk->done += (size_t)n;
 		if (chunk->done == chunk->size)
-			chunk_sent(io, chunk);
+			chunk_sent(io, port, chunk);
 	}
-	(void)err;
-	return 0;
+}
+
+void io_channel_flush(struct io *io)
+{
+	for (unsigned int i = 0; i < io->ports_count; i++)
+		flush(io, &io->ports[i]);
 }
 
 static int receive_hello(struct io *io, const struct wire_frame *frame, struct error *err)
@@ -274,17 +279,34 @@ static int receive_control(struct io *io, const struct wire_frame *frame, struct
 	return result;
 }
 
-static int dispatch(struct io *io, const struct wire_frame *frame, struct error *err)
+/* On the port of stdio: an exit. */
+static int receive_exit(struct io *io, const struct wire_frame *frame, struct error *err)
 {
+	if (frame->flags & WIRE_MORE)
+		return error_set(err, 0, "the guest sent a part of a control message on port %u",
+				 WIRE_PORT_STDIO);
+	return io_control_receive(io, (const char *)frame->body, frame->length, err);
+}
+
+static int dispatch(struct io *io, unsigned int port, const struct wire_frame *frame,
+		    struct error *err)
+{
+	bool control = port == WIRE_PORT_CONTROL;
 	struct io_stream *stream;
 
-	if (frame->type == WIRE_HELLO)
+	if (control && frame->type == WIRE_HELLO)
 		return receive_hello(io, frame, err);
 	if (!io->connected)
 		return error_set(err, 0, "the guest sent a frame of type %u before HELLO",
 				 frame->type);
-	if (frame->type == WIRE_CONTROL)
+	if (control && frame->type == WIRE_CONTROL)
 		return receive_control(io, frame, err);
+	if (port == WIRE_PORT_STDIO && frame->type == WIRE_CONTROL)
+		return receive_exit(io, frame, err);
+	if (wire_port(frame->stream) != port || !frame->stream)
+		return error_set(err, 0,
+				 "the guest sent a frame of type %u for stream %u on port %u",
+				 frame->type, frame->stream, port);
 	stream = io_stream_find(io, frame->stream);
 	if (!stream && io_stream_known(io, frame->stream))
 		return 0;
@@ -294,39 +316,33 @@ static int dispatch(struct io *io, const struct wire_frame *frame, struct error 
 	return io_stream_receive(stream, frame, err);
 }
 
-static int decode_input(struct io *io, struct error *err)
+static int decode_input(struct io *io, struct io_port *port, struct error *err)
 {
 	size_t at = 0;
 
 	for (;;) {
 		struct wire_frame frame;
-		long n = wire_decode(io->input + at, io->input_used - at, &frame, err);
+		long n = wire_decode(port->input + at, port->input_used - at, &frame, err);
 
 		if (n < 0)
 			return error_prefix(err, "from the guest");
 		if (n == 0)
 			break;
 		at += (size_t)n;
-		if (dispatch(io, &frame, err))
+		if (dispatch(io, (unsigned int)(port - io->ports), &frame, err))
 			return -1;
 	}
-	io->input_used -= at;
-	memmove(io->input, io->input + at, io->input_used);
+	port->input_used -= at;
+	memmove(port->input, port->input + at, port->input_used);
 	return 0;
 }
 
-int io_channel_receive(struct io *io, struct error *err)
+static int receive(struct io *io, struct io_port *port, struct error *err)
 {
-	if (!io->input) {
-		io->input = malloc(INPUT_SIZE);
-		io->control = malloc(WIRE_CONTROL_MAX_TO_HOST);
-		if (!io->input || !io->control)
-			return error_set(err, ENOMEM, "allocate the channel's buffers");
-	}
 	/* bounded, so that a busy guest cannot keep the loop from the host's side */
 	for (int round = 0; round < 16; round++) {
-		ssize_t n = channel_read(io->channel, io->input + io->input_used,
-					 INPUT_SIZE - io->input_used);
+		ssize_t n = channel_read(port->channel, port->input + port->input_used,
+					 INPUT_SIZE - port->input_used);
 
 		if (n < 0) {
 			io->closing = true;
@@ -334,10 +350,38 @@ int io_channel_receive(struct io *io, struct error *err)
 		}
 		if (n == 0)
 			return 0;
-		io->input_used += (size_t)n;
-		if (decode_input(io, err))
+		port->input_used += (size_t)n;
+		if (decode_input(io, port, err))
 			return -1;
 	}
 	eventfd_write(io->wake, 1);
+	return 0;
+}
+
+int io_channel_receive(struct io *io, struct error *err)
+{
+	for (unsigned int i = 0; i < io->ports_count; i++)
+		if (receive(io, &io->ports[i], err))
+			return -1;
+	return 0;
+}
+
+int io_channel_open(struct io *io, const char *spec, int *fds, size_t count, struct error *err)
+{
+	unsigned int ports = count ? (unsigned int)count : 1;
+
+	io->control = malloc(WIRE_CONTROL_MAX_TO_HOST);
+	for (unsigned int i = 0; i < ports; i++) {
+		struct io_port *port = &io->ports[i];
+
+		port->input = malloc(INPUT_SIZE);
+		if (!port->input || !io->control)
+			return error_set(err, ENOMEM, "allocate the channel's buffers");
+		if (channel_open(spec, count ? fds[i] : -1, &port->channel, err))
+			return -1;
+		if (count)
+			steal_fd(&fds[i]);
+	}
+	io->ports_count = ports;
 	return 0;
 }

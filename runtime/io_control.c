@@ -22,6 +22,15 @@ int io_tell_monitor(struct io *io, const struct io_message *message, struct erro
 	return fdpass_send(io->monitor, message, sizeof(*message), NULL, 0, err);
 }
 
+/* Has the guest yet to answer a request about that process? */
+static bool process_pending(const struct io *io, uint32_t number)
+{
+	for (const struct io_pending *p = io->pending; p; p = p->next)
+		if (p->process == number || !p->process)
+			return true;
+	return false;
+}
+
 static struct io_process *process_find(struct io *io, uint32_t number)
 {
 	for (struct io_process *p = io->processes; p; p = p->next)
@@ -101,8 +110,8 @@ static int send_control(struct io *io, const struct control_message *message, st
 		if (!pending)
 			return error_set(err, ENOMEM, "send a request");
 		pending->seq = message->seq;
-		if (message->op == CONTROL_CREATE || message->op == CONTROL_EXEC)
-			pending->made = message->process;
+		pending->process = message->process;
+		pending->makes = message->op == CONTROL_CREATE || message->op == CONTROL_EXEC;
 		pending->next = io->pending;
 		io->pending = pending;
 	}
@@ -186,6 +195,7 @@ int io_control_request(struct io *io, const struct io_message *message, int *fds
 		return request_exec(io, &control, message, fds, err);
 	case IO_START:
 		control.op = CONTROL_START;
+		control.process = message->process;
 		return send_control(io, &control, err);
 	case IO_SIGNAL:
 		control.op = CONTROL_SIGNAL;
@@ -217,9 +227,11 @@ static int receive_reply(struct io *io, const struct control_message *control, s
 		return error_set(err, 0, "the guest answered a request that was not made");
 	found = *at;
 	*at = found->next;
-	process = control->error ? process_find(io, found->made) : NULL;
-	if (process)
-		process->refused = true;
+	process = found->makes ? process_find(io, found->process) : NULL;
+	if (process) {
+		process->made = !control->error;
+		process->refused = control->error;
+	}
 	free(found);
 	if (control->error) {
 		reply.value = 1;
@@ -291,7 +303,7 @@ int io_control_report_exits(struct io *io, struct error *err)
 			process_remove(io, p);
 			continue;
 		}
-		if (!p->exited)
+		if (!p->exited || process_pending(io, p->number))
 			continue;
 		if (!p->exit_reported && p->output->written >= p->output_end &&
 		    p->errors->written >= p->errors_end) {

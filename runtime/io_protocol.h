@@ -20,10 +20,10 @@
 
 enum io_op {
 	/* monitor to io */
-	/* text: channel spec; fds: what belongs to it, or none. The guest may be booting already. */
+	/* text: channel spec; fds: its ports, or none. The guest may be booting already. */
 	IO_OPEN_CHANNEL = 1,
 	IO_CREATE, /* seq, process, text: container id; fds: stdin, stdout, stderr, or pty */
-	IO_START,  /* seq, text: container id */
+	IO_START,  /* seq, process: the container's first, text: container id */
 	IO_EXEC,   /* seq, process, text: container id; fds: process.json, then stdio */
 	IO_SIGNAL, /* seq, process (0 with all), value: signal, flags, text: container id */
 	IO_RESIZE, /* process, width, height */

@@ -30,7 +30,13 @@ struct io_stream *io_stream_find(struct io *io, uint32_t id)
 
 bool io_stream_known(const struct io *io, uint32_t id)
 {
+	id &= WIRE_STREAM_NUMBER;
 	return id != 0 && id <= io->next_stream;
+}
+
+static void set_id(struct io_stream *stream, unsigned int port)
+{
+	stream->id = port << WIRE_PORT_SHIFT | ++stream->io->next_stream;
 }
 
 static struct io_stream *stream_new(struct io *io, enum io_stream_kind kind, struct error *err)
@@ -44,7 +50,6 @@ static struct io_stream *stream_new(struct io *io, enum io_stream_kind kind, str
 	stream->kind = kind;
 	stream->io = io;
 	stream->source = stream->sink = -1;
-	stream->id = ++io->next_stream;
 	stream->next = io->streams;
 	io->streams = stream;
 	return stream;
@@ -57,6 +62,11 @@ struct io_stream *io_stream_share(struct io *io, struct share *share, struct err
 	if (stream)
 		stream->share = share;
 	return stream;
+}
+
+void io_stream_share_place(struct io_stream *stream, size_t index)
+{
+	set_id(stream, wire_port_of_share(stream->io->ports_count, index));
 }
 
 /* A regular file (or /dev/null) cannot be added to epoll: it is always ready. */
@@ -84,6 +94,11 @@ struct io_stream *io_stream_stdio(struct io *io, struct io_process *process, int
 
 	if (!stream)
 		return NULL;
+	if (io->next_stream >= WIRE_STREAM_NUMBER) {
+		error_set(err, 0, "too many processes were run in this VM");
+		return NULL;
+	}
+	set_id(stream, wire_port_of_stdio(io->ports_count));
 	stream->process = process;
 	stream->source = source;
 	stream->sink = sink;
@@ -344,9 +359,12 @@ int io_stream_source_ready(struct io_stream *stream, struct error *err)
 
 static int update(struct io_stream *stream, bool *again, struct error *err)
 {
-	bool want_read = stream->source >= 0 && stream->credit > 0 &&
-			 stream->io->queue_bytes < IO_QUEUE_HIGH;
+	const struct io_port *port = &stream->io->ports[wire_port(stream->id)];
+	bool want_read =
+		stream->source >= 0 && stream->credit > 0 && port->queue_bytes < IO_QUEUE_HIGH;
 
+	if (!stream->process->made)
+		return 0;
 	if (stream->source >= 0)
 		poll_source(stream, want_read);
 	if (want_read && stream->source_always_ready) {

@@ -258,7 +258,7 @@ static int request_create(struct monitor *monitor, struct monitor_client *client
 
 static int request_start(struct monitor *monitor, struct monitor_client *client, struct error *err)
 {
-	struct io_message message = { .op = IO_START };
+	struct io_message message = { .op = IO_START, .process = 1 };
 
 	if (monitor->phase == MONITOR_RUNNING)
 		return error_set(err, 0, "cannot start an already running container");

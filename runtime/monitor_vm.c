@@ -93,6 +93,16 @@ static uint64_t memory_mib(const struct monitor *monitor)
 	return (uint64_t)limit / (1 << 20) + monitor->settings.overhead_mib;
 }
 
+/* The rootfs, and what is mounted from the host. */
+static size_t shares_count(const struct oci_config *config)
+{
+	size_t count = 1;
+
+	for (size_t i = 0; i < config->mounts_count; i++)
+		count += mount_is_share(&config->mounts[i]);
+	return count;
+}
+
 static int check_files(const struct settings *settings, struct error *err)
 {
 	if (access(settings->kernel, R_OK))
@@ -115,7 +125,9 @@ static void vm_name(const struct monitor *monitor, const unsigned char *uuid, ch
 int monitor_boot(struct monitor *monitor, struct error *err)
 {
 	struct io_message open_channel = { .op = IO_OPEN_CHANNEL };
-	CLEANUP_CLOSE int channel = -1;
+	int ports[VM_PORTS_MAX];
+	size_t ports_count;
+	int result;
 	unsigned char uuid[VM_UUID_SIZE];
 	char name[96];
 	struct vm_config config = {
@@ -137,11 +149,15 @@ int monitor_boot(struct monitor *monitor, struct error *err)
 	container_uuid(&monitor->container, uuid);
 	vm_name(monitor, uuid, name, sizeof(name));
 	config.memory_mib = memory_mib(monitor);
+	config.shares = shares_count(monitor->config);
 	if (monitor->backend->create(&config, &monitor->vm, err))
 		return -1;
 	monitor_stage(monitor, "made");
-	channel = monitor->backend->channel(monitor->vm, open_channel.text);
-	if (monitor_io_send(monitor, &open_channel, &channel, channel >= 0 ? 1 : 0, err))
+	ports_count = monitor->backend->channel(monitor->vm, open_channel.text, ports);
+	result = monitor_io_send(monitor, &open_channel, ports, ports_count, err);
+	for (size_t i = 0; i < ports_count; i++)
+		close(ports[i]);
+	if (result)
 		return -1;
 	/* the guest's kernel boots while its channel is opened */
 	return monitor->backend->unpause(monitor->vm, err);

@@ -6,21 +6,25 @@
 #ifndef VXN_VM_H
 #define VXN_VM_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "error.h"
 #include "settings.h"
+#include "wire.h"
 
 struct vm;
 
 #define VM_UUID_SIZE	    16
+#define VM_PORTS_MAX	    WIRE_PORTS_MAX
 #define VM_CHANNEL_SPEC_MAX 64
 
 struct vm_config {
 	const char *name;	   /* for the operator's eyes; unique on this host */
 	const unsigned char *uuid; /* how the VM is found again after a crash */
 	uint64_t memory_mib;
+	size_t shares;	    /* how many the channel will carry: each may get a port of its own */
 	const char *cgroup; /* where a process that is this VM belongs; NULL = anywhere */
 	const struct settings *settings;
 };
@@ -45,7 +49,25 @@ struct vm_backend {
 	 */
 	int (*create)(const struct vm_config *config, struct vm **vm, struct error *err);
 
+	/* Stops its processors, and lets them go on. Fail when it has ended. */
+	int (*pause)(struct vm *vm, struct error *err);
 	int (*unpause)(struct vm *vm, struct error *err);
+	int (*paused)(struct vm *vm, bool *paused, struct error *err);
+
+	/*
+	 * Asks the guest's kernel to give memory back until it has this much, or to
+	 * take it again, at most what it was created with. It obeys when it runs and
+	 * as far as it can; `memory` tells what it has.
+	 */
+	int (*set_memory)(struct vm *vm, uint64_t memory_mib, struct error *err);
+	int (*memory)(struct vm *vm, uint64_t *memory_mib, struct error *err);
+
+	/*
+	 * Asks for its end: the guest's kernel powers off where the hypervisor can
+	 * tell it to (Xen), else the hypervisor ends by itself. `ended` tells when:
+	 * VM_POWERED_OFF.
+	 */
+	int (*shutdown)(struct vm *vm, struct error *err);
 
 	/* Turns readable when the VM may have ended; then ask `ended`. */
 	int (*event_fd)(const struct vm *vm);
@@ -59,10 +81,11 @@ struct vm_backend {
 	int (*console_fd)(struct vm *vm);
 
 	/*
-	 * What the io process opens as the channel (channel.h). Returns the fd that
-	 * belongs to it, the caller's from now on, -1 if none does. To be called once.
+	 * What the io process opens as the channel (channel.h), and the fds of its
+	 * ports, the caller's from now on. Returns how many; 0: it has one port,
+	 * which the spec describes. To be called once.
 	 */
-	int (*channel)(struct vm *vm, char spec[VM_CHANNEL_SPEC_MAX]);
+	size_t (*channel)(struct vm *vm, char spec[VM_CHANNEL_SPEC_MAX], int ports[VM_PORTS_MAX]);
 
 	/* Ends the VM at once, in whatever state, and frees vm. */
 	int (*destroy)(struct vm *vm, struct error *err);

@@ -1,7 +1,8 @@
 /*
  * The QEMU back end: a machine of the type microvm with the same kernel and
  * initramfs as a Xen domain, on KVM where that runs a guest, else emulated (TCG).
- * The channel is a virtio-serial port; its host end is one of a pair of sockets.
+ * The channel is some virtio-serial ports: for control, for stdio, and one for each
+ * share as far as there are; the host's end of each is one of a pair of sockets.
  *
  * The guest ends QEMU in two ways, which differ in QEMU's exit status: a power-off
  * writes to the isa-debug-exit device (guest/boot.c), a restart is a kernel's panic
@@ -25,10 +26,13 @@
 #include "log.h"
 #include "vm_qemu_internal.h"
 
-#define ARGUMENTS_MAX 64
+#define ARGUMENTS_MAX 96
 #define KERNEL_COMMAND_LINE                                                                     \
 	"console=ttyS0 quiet loglevel=1 dummy.numdummies=0 reboot=t panic=-1 vxn.channel=port " \
 	"lapic_timer_khz=1000000" /* of QEMU's and KVM's local APICs; see guest/kernel.patch */
+/* Memory without which the kernel does not boot, and for one port more. */
+#define PORTS_FROM_MIB 32
+#define MIB_FOR_PORT   4
 /* isa-debug-exit: writing V there ends QEMU with status 2V+1; guest/boot.c writes 42. */
 #define POWER_OFF_DEVICE "isa-debug-exit,iobase=0xf4,iosize=0x1"
 #define POWER_OFF_STATUS 85
@@ -37,8 +41,10 @@
 
 struct vm {
 	struct qemu_process qemu;
-	int channel; /* the io process's end, -1 = handed over */
-	int events;  /* epoll: QEMU's end, and its messages */
+	size_t ports_count;
+	int ports[VM_PORTS_MAX]; /* the io process's ends, -1 = handed over */
+	int events;		 /* epoll: QEMU's end, and its messages */
+	bool asked_to_end;	 /* shutdown */
 	enum vm_end end;
 };
 
@@ -46,17 +52,23 @@ struct vm {
 struct command {
 	const char *words[ARGUMENTS_MAX];
 	size_t count;
-	char memory[24], vcpus[16], uuid[UUID_STR_LEN], append[256];
+	char memory[24], vcpus[16], uuid[UUID_STR_LEN], append[256], serial[64];
+	struct {
+		char chardev[64], device[96];
+	} ports[VM_PORTS_MAX];
 };
 
+/* A guest that runs out of memory takes back what it gave. */
+#define BALLOON_OPTIONS ",deflate-on-oom=on"
+
 struct machine {
-	const char *type, *serial;
+	const char *type, *serial, *balloon;
 };
 
 static const struct machine machines[] = {
-	{ "microvm,acpi=off", "virtio-serial-device,id=vxn,max_ports=2" },
+	{ "microvm,acpi=off", "virtio-serial-device", "virtio-balloon-device" BALLOON_OPTIONS },
 	/* where QEMU was built without it */
-	{ "q35,acpi=off", "virtio-serial-pci,id=vxn,max_ports=2" },
+	{ "q35,acpi=off", "virtio-serial-pci", "virtio-balloon-pci" BALLOON_OPTIONS },
 };
 
 static void add(struct command *command, const char *option, const char *value)
@@ -67,8 +79,24 @@ static void add(struct command *command, const char *option, const char *value)
 	command->words[command->count] = NULL;
 }
 
+/* Number 0 of the device is a console's; what the guest looks for is the name. */
+static void add_ports(struct command *command, const struct machine *machine, size_t count)
+{
+	snprintf(command->serial, sizeof(command->serial), "%s,max_ports=%zu", machine->serial,
+		 count + 1);
+	add(command, "-device", command->serial);
+	for (size_t i = 0; i < count; i++) {
+		snprintf(command->ports[i].chardev, sizeof(command->ports[i].chardev),
+			 "socket,id=port%zu,fd=%zu", i, QEMU_PORTS_FD + i);
+		snprintf(command->ports[i].device, sizeof(command->ports[i].device),
+			 "virtserialport,chardev=port%zu,nr=%zu,name=vxn.%zu", i, i + 1, i);
+		add(command, "-chardev", command->ports[i].chardev);
+		add(command, "-device", command->ports[i].device);
+	}
+}
+
 static void make_command(struct command *command, const struct vm_config *config,
-			 const struct machine *machine, bool kvm)
+			 const struct machine *machine, size_t ports, bool kvm)
 {
 	const struct settings *settings = config->settings;
 	unsigned long tsc_khz = kvm ? 0 : qemu_tsc_khz();
@@ -78,7 +106,8 @@ static void make_command(struct command *command, const struct vm_config *config
 	snprintf(command->memory, sizeof(command->memory), "%" PRIu64 "M", config->memory_mib);
 	snprintf(command->vcpus, sizeof(command->vcpus), "%u", settings->vcpus);
 	uuid_unparse_lower(config->uuid, command->uuid);
-	snprintf(command->append, sizeof(command->append), "%s", KERNEL_COMMAND_LINE);
+	snprintf(command->append, sizeof(command->append), "%s vxn.ports=%zu", KERNEL_COMMAND_LINE,
+		 ports);
 	used = strlen(command->append);
 	/* calibration by the PIT costs time, and fails at times under emulation */
 	if (tsc_khz)
@@ -108,9 +137,8 @@ static void make_command(struct command *command, const struct vm_config *config
 	add(command, "-serial", "chardev:console");
 	add(command, "-chardev", QEMU_QMP);
 	add(command, "-mon", "chardev=qmp,mode=control");
-	add(command, "-device", machine->serial);
-	add(command, "-chardev", QEMU_CHANNEL);
-	add(command, "-device", "virtserialport,chardev=channel,nr=1,name=vxn.ctl");
+	add_ports(command, machine, ports);
+	add(command, "-device", machine->balloon);
 	add(command, "-device", POWER_OFF_DEVICE);
 }
 
@@ -162,10 +190,16 @@ static int check_memory(const struct vm_config *config, struct error *err)
 	return 0;
 }
 
+static void close_ports(int *ports, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		cleanup_close_(&ports[i]);
+}
+
 static void vm_free(struct vm *vm)
 {
 	qemu_process_end(&vm->qemu);
-	cleanup_close_(&vm->channel);
+	close_ports(vm->ports, vm->ports_count);
 	cleanup_close_(&vm->events);
 	free(vm);
 }
@@ -185,6 +219,36 @@ static void explain(const struct vm *vm, const char *qemu, struct error *err)
 		  words[0] ? words : "it says nothing");
 }
 
+/*
+ * One port for control, one for stdio, the others for shares. Each takes half a
+ * MiB of the guest's memory (buffers of its driver), so a small one gets fewer.
+ */
+static size_t count_ports(const struct vm_config *config)
+{
+	size_t wanted = WIRE_PORT_STDIO + 1 + config->shares, most = 1;
+
+	if (config->memory_mib > PORTS_FROM_MIB + MIB_FOR_PORT)
+		most = (config->memory_mib - PORTS_FROM_MIB) / MIB_FOR_PORT;
+	if (most > VM_PORTS_MAX)
+		most = VM_PORTS_MAX;
+	return wanted < most ? wanted : most;
+}
+
+static int make_ports(struct vm *vm, size_t wanted, int *theirs, struct error *err)
+{
+	for (vm->ports_count = 0; vm->ports_count < wanted; vm->ports_count++) {
+		int pair[2];
+
+		if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair)) {
+			close_ports(theirs, vm->ports_count);
+			return error_set(err, errno, "socketpair");
+		}
+		vm->ports[vm->ports_count] = pair[0];
+		theirs[vm->ports_count] = pair[1];
+	}
+	return 0;
+}
+
 static int start(struct vm *vm, const struct vm_config *config, const struct machine *machine,
 		 bool kvm, struct error *err)
 {
@@ -195,16 +259,16 @@ static int start(struct vm *vm, const struct vm_config *config, const struct mac
 		.cgroup = config->cgroup,
 		.kvm = kvm,
 	};
-	int channel[2];
+	int ports[VM_PORTS_MAX];
 	int result;
 
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, channel))
-		return error_set(err, errno, "socketpair");
-	vm->channel = channel[0];
-	make_command(&command, config, machine, kvm);
-	request.channel = channel[1];
+	if (make_ports(vm, count_ports(config), ports, err))
+		return -1;
+	make_command(&command, config, machine, vm->ports_count, kvm);
+	request.ports = ports;
+	request.ports_count = vm->ports_count;
 	result = qemu_process_start(&vm->qemu, &request, err);
-	close(channel[1]);
+	close_ports(ports, vm->ports_count);
 	if (result)
 		return -1;
 	if (qmp_start(&vm->qemu.qmp, err)) {
@@ -221,7 +285,7 @@ static int start_on_some_machine(struct vm *vm, const struct vm_config *config, 
 		if (!start(vm, config, &machines[i], kvm, err))
 			return 0;
 		qemu_process_end(&vm->qemu);
-		close(steal_fd(&vm->channel));
+		close_ports(vm->ports, vm->ports_count);
 		if (!strstr(err->message, "unsupported machine type"))
 			return -1;
 		log_info("%s", err->message);
@@ -250,7 +314,7 @@ static int qemu_create(const struct vm_config *config, struct vm **result, struc
 	vm = calloc(1, sizeof(*vm));
 	if (!vm)
 		return error_set(err, ENOMEM, "start QEMU");
-	*vm = (struct vm){ .qemu = QEMU_PROCESS_NONE, .channel = -1, .events = -1 };
+	*vm = (struct vm){ .qemu = QEMU_PROCESS_NONE, .events = -1 };
 	vm->events = epoll_create1(EPOLL_CLOEXEC);
 	if (vm->events < 0)
 		error_set(err, errno, "epoll_create1");
@@ -264,9 +328,55 @@ static int qemu_create(const struct vm_config *config, struct vm **result, struc
 	return 0;
 }
 
+static int qemu_pause(struct vm *vm, struct error *err)
+{
+	return qmp_execute(&vm->qemu.qmp, "stop", NULL, NULL, err);
+}
+
 static int qemu_unpause(struct vm *vm, struct error *err)
 {
-	return qmp_execute(&vm->qemu.qmp, "cont", err);
+	return qmp_execute(&vm->qemu.qmp, "cont", NULL, NULL, err);
+}
+
+static int qemu_paused(struct vm *vm, bool *paused, struct error *err)
+{
+	CLEANUP_JSON struct json *answer = NULL;
+	bool running = false;
+
+	if (qmp_execute(&vm->qemu.qmp, "query-status", NULL, &answer, err))
+		return -1;
+	if (json_get_bool(json_member(answer, "return"), "running", &running, err) <= 0)
+		return error_prefix(err, "query-status");
+	*paused = !running;
+	return 0;
+}
+
+static int qemu_set_memory(struct vm *vm, uint64_t memory_mib, struct error *err)
+{
+	char arguments[48];
+
+	snprintf(arguments, sizeof(arguments), "\"value\": %" PRIu64, memory_mib << 20);
+	return qmp_execute(&vm->qemu.qmp, "balloon", arguments, NULL, err);
+}
+
+static int qemu_memory(struct vm *vm, uint64_t *memory_mib, struct error *err)
+{
+	CLEANUP_JSON struct json *answer = NULL;
+	uint64_t bytes = 0;
+
+	if (qmp_execute(&vm->qemu.qmp, "query-balloon", NULL, &answer, err))
+		return -1;
+	if (json_get_uint(json_member(answer, "return"), "actual", INT64_MAX, &bytes, err) <= 0)
+		return error_prefix(err, "query-balloon");
+	*memory_mib = bytes >> 20;
+	return 0;
+}
+
+/* A microvm without ACPI has no button that its guest could see. */
+static int qemu_shutdown(struct vm *vm, struct error *err)
+{
+	vm->asked_to_end = true;
+	return qmp_execute(&vm->qemu.qmp, "quit", NULL, NULL, err);
 }
 
 static int qemu_event_fd(const struct vm *vm)
@@ -274,13 +384,13 @@ static int qemu_event_fd(const struct vm *vm)
 	return vm->events;
 }
 
-static enum vm_end end_of_status(int status)
+static enum vm_end end_of_status(const struct vm *vm, int status)
 {
 	switch (status) {
 	case POWER_OFF_STATUS:
 		return VM_POWERED_OFF;
 	case 0:
-		return VM_CRASHED;
+		return vm->asked_to_end ? VM_POWERED_OFF : VM_CRASHED;
 	case 128 + SIGKILL:
 		return VM_GONE;
 	default:
@@ -313,7 +423,7 @@ static enum vm_end qemu_ended(struct vm *vm)
 	if (drop_events(vm) && poll(&ended, 1, END_MS) <= 0)
 		vm->end = VM_FAILED;
 	else if (qemu_process_ended(&vm->qemu, &status))
-		vm->end = end_of_status(status);
+		vm->end = end_of_status(vm, status);
 	return vm->end;
 }
 
@@ -322,10 +432,12 @@ static int qemu_console_fd(struct vm *vm)
 	return vm->qemu.console;
 }
 
-static int qemu_channel(struct vm *vm, char spec[VM_CHANNEL_SPEC_MAX])
+static size_t qemu_channel(struct vm *vm, char spec[VM_CHANNEL_SPEC_MAX], int ports[VM_PORTS_MAX])
 {
 	snprintf(spec, VM_CHANNEL_SPEC_MAX, "socket:");
-	return steal_fd(&vm->channel);
+	for (size_t i = 0; i < vm->ports_count; i++)
+		ports[i] = steal_fd(&vm->ports[i]);
+	return vm->ports_count;
 }
 
 static int qemu_destroy(struct vm *vm, struct error *err)
@@ -347,7 +459,12 @@ const struct vm_backend vm_qemu = {
 	.name = "qemu",
 	.probe = qemu_probe,
 	.create = qemu_create,
+	.pause = qemu_pause,
 	.unpause = qemu_unpause,
+	.paused = qemu_paused,
+	.set_memory = qemu_set_memory,
+	.memory = qemu_memory,
+	.shutdown = qemu_shutdown,
 	.event_fd = qemu_event_fd,
 	.ended = qemu_ended,
 	.console_fd = qemu_console_fd,

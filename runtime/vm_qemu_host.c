@@ -64,7 +64,7 @@ static int run_probe(struct qemu_process *qemu, struct error *err)
 	char words[300];
 	int status = -1, result;
 
-	if (qmp_start(&qemu->qmp, err) || qmp_execute(&qemu->qmp, "cont", err))
+	if (qmp_start(&qemu->qmp, err) || qmp_execute(&qemu->qmp, "cont", NULL, NULL, err))
 		goto ended;
 	for (;;) {
 		CLEANUP_FREE char *event = NULL;
@@ -120,7 +120,6 @@ static int probe_kvm(const struct settings *settings, const char *cgroup, struct
 		.settings = settings,
 		.arguments = arguments,
 		.cgroup = cgroup,
-		.channel = -1,
 		.kvm = true,
 	};
 	struct qemu_process qemu;

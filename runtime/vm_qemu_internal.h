@@ -16,6 +16,7 @@
 
 #include "error.h"
 #include "settings.h"
+#include "vm.h"
 
 /* Long enough for a busy host; QEMU answers in some 20 ms. */
 #define QEMU_TIMEOUT_MS 20000
@@ -36,8 +37,13 @@ struct qmp {
 /* Greeting and capabilities: when it returns, QEMU has built the machine. */
 int qmp_start(struct qmp *qmp, struct error *err);
 
-/* A command without arguments, and its answer; events that come before it are dropped. */
-int qmp_execute(struct qmp *qmp, const char *command, struct error *err);
+/*
+ * A command and its answer; events that come before it are dropped. arguments:
+ * JSON members, NULL for none. result: the whole answer, whose member "return" is
+ * there, to be freed with json_free; NULL = of no use.
+ */
+int qmp_execute(struct qmp *qmp, const char *command, const char *arguments, struct json **result,
+		struct error *err);
 
 /*
  * The next message, which is to be freed with json_free. Returns 0 when none has
@@ -60,19 +66,19 @@ struct qemu_process {
 	}
 
 /* Descriptors of the new QEMU. Its user need not be able to reach kernel and initramfs by path. */
-enum { QEMU_QMP_FD = 3, QEMU_CHANNEL_FD, QEMU_KERNEL_FD, QEMU_INITRAMFS_FD };
+enum { QEMU_QMP_FD = 3, QEMU_KERNEL_FD, QEMU_INITRAMFS_FD, QEMU_PORTS_FD };
 
 #define QEMU_QMP       "socket,id=qmp,fd=3"
-#define QEMU_CHANNEL   "socket,id=channel,fd=4"
-#define QEMU_KERNEL    "/proc/self/fd/5"
-#define QEMU_INITRAMFS "/proc/self/fd/6"
+#define QEMU_KERNEL    "/proc/self/fd/4"
+#define QEMU_INITRAMFS "/proc/self/fd/5"
 
 struct qemu_request {
 	const struct settings *settings;
 	const char *const *arguments; /* NULL-terminated, with its name */
 	const char *cgroup;	      /* NULL = ours */
-	int channel;		      /* -1 = none */
-	bool kvm;		      /* it gets a /dev/kvm */
+	const int *ports;	      /* the channel's, at most VM_PORTS_MAX */
+	size_t ports_count;
+	bool kvm; /* it gets a /dev/kvm */
 };
 
 /*

@@ -78,18 +78,19 @@ static int give_kvm(const struct start *start, struct error *err)
 
 static int place_fds(const struct start *start)
 {
-	const int fds[] = {
+	int fds[QEMU_PORTS_FD + VM_PORTS_MAX] = {
 		start->null,
 		start->output,
 		start->output,
 		[QEMU_QMP_FD] = start->qmp,
-		[QEMU_CHANNEL_FD] = start->request->channel,
 		[QEMU_KERNEL_FD] = start->kernel,
 		[QEMU_INITRAMFS_FD] = start->initramfs,
 	};
-	const int count = sizeof(fds) / sizeof(fds[0]);
+	const int count = QEMU_PORTS_FD + (int)start->request->ports_count;
 	int aside[sizeof(fds) / sizeof(fds[0])];
 
+	for (size_t i = 0; i < start->request->ports_count; i++)
+		fds[QEMU_PORTS_FD + i] = start->request->ports[i];
 	for (int i = 0; i < count; i++) {
 		aside[i] = fds[i] < 0 ? -1 : fcntl(fds[i], F_DUPFD_CLOEXEC, 64);
 		if (fds[i] >= 0 && aside[i] < 0)

@@ -9,6 +9,7 @@
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -85,19 +86,24 @@ static int receive_answer(struct qmp *qmp, struct json **answer, struct error *e
 	}
 }
 
-int qmp_execute(struct qmp *qmp, const char *command, struct error *err)
+int qmp_execute(struct qmp *qmp, const char *command, const char *arguments, struct json **result,
+		struct error *err)
 {
 	CLEANUP_JSON struct json *answer = NULL;
 	CLEANUP_FREE char *why = NULL;
-	char line[80];
-	int length = snprintf(line, sizeof(line), "{\"execute\": \"%s\"}\n", command);
+	char line[160];
+	int length = snprintf(line, sizeof(line), "{\"execute\": \"%s\", \"arguments\": {%s}}\n",
+			      command, arguments ? arguments : "");
 
-	if (write(qmp->fd, line, (size_t)length) != length)
+	if (send(qmp->fd, line, (size_t)length, MSG_NOSIGNAL) != length)
 		return error_set(err, errno, "tell QEMU to %s", command);
 	if (receive_answer(qmp, &answer, err))
 		return -1;
-	if (json_member(answer, "return"))
+	if (json_member(answer, "return")) {
+		if (result)
+			*result = steal_pointer(&answer);
 		return 0;
+	}
 	json_get_string(json_member(answer, "error"), "desc", &why, NULL);
 	error_set(err, 0, "QEMU refuses %s: %.400s", command, why ? why : "no reason given");
 	error_sanitize(err->message);
@@ -112,5 +118,5 @@ int qmp_start(struct qmp *qmp, struct error *err)
 		return -1;
 	if (!json_member(greeting, "QMP"))
 		return error_set(err, 0, "QEMU does not greet");
-	return qmp_execute(qmp, "qmp_capabilities", err);
+	return qmp_execute(qmp, "qmp_capabilities", NULL, NULL, err);
 }

@@ -232,12 +232,85 @@ static int xen_create(const struct vm_config *config, struct vm **result, struct
 	return 0;
 }
 
+static int get_info(struct vm *vm, libxl_dominfo *info, struct error *err)
+{
+	int result = libxl_domain_info(vm->ctx, info, vm->domid);
+
+	if (result)
+		return error_set(err, 0, "ask for domain %u: libxl error %d", vm->domid, result);
+	return 0;
+}
+
+static int xen_pause(struct vm *vm, struct error *err)
+{
+	libxl_dominfo info;
+	bool ended;
+	int result;
+
+	libxl_dominfo_init(&info);
+	result = get_info(vm, &info, err);
+	ended = info.shutdown;
+	libxl_dominfo_dispose(&info);
+	if (result)
+		return -1;
+	if (ended)
+		return error_set(err, 0, "pause domain %u: it has ended", vm->domid);
+	result = libxl_domain_pause(vm->ctx, vm->domid, NULL);
+	if (result)
+		return error_set(err, 0, "pause domain %u: libxl error %d", vm->domid, result);
+	return 0;
+}
+
 static int xen_unpause(struct vm *vm, struct error *err)
 {
 	int result = libxl_domain_unpause(vm->ctx, vm->domid, NULL);
 
 	if (result)
 		return error_set(err, 0, "unpause domain %u: libxl error %d", vm->domid, result);
+	return 0;
+}
+
+static int xen_paused(struct vm *vm, bool *paused, struct error *err)
+{
+	libxl_dominfo info;
+	int result;
+
+	libxl_dominfo_init(&info);
+	result = get_info(vm, &info, err);
+	*paused = info.paused;
+	libxl_dominfo_dispose(&info);
+	return result;
+}
+
+static int xen_set_memory(struct vm *vm, uint64_t memory_mib, struct error *err)
+{
+	int result = libxl_set_memory_target(vm->ctx, vm->domid, (int64_t)memory_mib * 1024, 0, 1);
+
+	if (result)
+		return error_set(err, 0, "give domain %u %llu MiB: %s (libxl error %d)", vm->domid,
+				 (unsigned long long)memory_mib,
+				 vm->logger.last[0] ? vm->logger.last : "no reason given", result);
+	return 0;
+}
+
+static int xen_memory(struct vm *vm, uint64_t *memory_mib, struct error *err)
+{
+	libxl_dominfo info;
+	int result;
+
+	libxl_dominfo_init(&info);
+	result = get_info(vm, &info, err);
+	*memory_mib = info.current_memkb / 1024;
+	libxl_dominfo_dispose(&info);
+	return result;
+}
+
+static int xen_shutdown(struct vm *vm, struct error *err)
+{
+	int result = libxl_domain_shutdown(vm->ctx, vm->domid, NULL);
+
+	if (result)
+		return error_set(err, 0, "shut domain %u down: libxl error %d", vm->domid, result);
 	return 0;
 }
 
@@ -295,10 +368,11 @@ static int xen_console_fd(struct vm *vm)
 	return vm->console;
 }
 
-static int xen_channel(struct vm *vm, char spec[VM_CHANNEL_SPEC_MAX])
+static size_t xen_channel(struct vm *vm, char spec[VM_CHANNEL_SPEC_MAX], int ports[VM_PORTS_MAX])
 {
+	(void)ports;
 	snprintf(spec, VM_CHANNEL_SPEC_MAX, "vchan:%u", vm->domid);
-	return -1;
+	return 0;
 }
 
 static int destroy_domain(struct vm *vm, uint32_t domid, struct error *err)
@@ -347,7 +421,12 @@ const struct vm_backend vm_xen = {
 	.name = "xen",
 	.probe = xen_probe,
 	.create = xen_create,
+	.pause = xen_pause,
 	.unpause = xen_unpause,
+	.paused = xen_paused,
+	.set_memory = xen_set_memory,
+	.memory = xen_memory,
+	.shutdown = xen_shutdown,
 	.event_fd = xen_event_fd,
 	.ended = xen_ended,
 	.console_fd = xen_console_fd,

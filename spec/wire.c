@@ -104,6 +104,24 @@ void wire_encode_header(uint8_t out[WIRE_HEADER_SIZE], uint8_t type, uint8_t fla
 	put_u32(out + 8, stream);
 }
 
+unsigned int wire_port(uint32_t stream)
+{
+	return stream >> WIRE_PORT_SHIFT;
+}
+
+unsigned int wire_port_of_stdio(unsigned int ports)
+{
+	return ports > WIRE_PORT_STDIO ? WIRE_PORT_STDIO : WIRE_PORT_CONTROL;
+}
+
+unsigned int wire_port_of_share(unsigned int ports, size_t share)
+{
+	const unsigned int first = WIRE_PORT_STDIO + 1;
+
+	return ports > first ? first + (unsigned int)(share % (ports - first))
+			     : wire_port_of_stdio(ports);
+}
+
 void wire_encode_hello(uint8_t out[WIRE_HELLO_SIZE], const struct wire_hello *hello)
 {
 	put_u32(out, hello->version);

@@ -1,6 +1,7 @@
 /*
  * The wire format of the channel between the io process on the host and the
- * relay in the guest: frames on one ordered byte stream (vchan on Xen). Pure
+ * relay in the guest: frames on one or more ports, each an ordered byte stream in
+ * both directions (one vchan on Xen, several virtio-serial ports on QEMU). Pure
  * functions, no I/O; the decoder is what a hostile guest meets first and is
  * fuzzed.
  *
@@ -16,6 +17,14 @@
  * come first. CONTROL carries the JSON texts of control.h. Every other stream
  * id is chosen by the host, announced in a control message and never used twice
  * in the life of a VM.
+ *
+ * Ports: an id's upper eight bits are the port that all of the stream's frames
+ * take, so that bulk on one does not delay what is on another. HELLO and CONTROL
+ * take port 0, but for exits, which take the port of the process's stdio, in one
+ * frame each, behind its output. Between ports there is no order: for a stream of
+ * stdio the host sends nothing before the guest has answered the request that
+ * announced it, and it takes a process's exit to come after the answers to all
+ * requests about that process.
  *
  * Kinds of streams:
  *  - stdio: DATA one way (stdin to the guest; stdout, stderr from it), or both
@@ -41,6 +50,13 @@
 #define WIRE_HEADER_SIZE  12
 #define WIRE_BODY_MAX	  (64u << 10)
 #define WIRE_ENTROPY_SIZE 64
+
+/* The control port and that of stdio; shares take those after them in turn. */
+#define WIRE_PORTS_MAX	   8u
+#define WIRE_PORT_CONTROL  0u
+#define WIRE_PORT_STDIO	   1u
+#define WIRE_PORT_SHIFT	   24
+#define WIRE_STREAM_NUMBER ((1u << WIRE_PORT_SHIFT) - 1)
 
 #define WIRE_STDIO_WINDOW (256u << 10)
 #define WIRE_SHARE_WINDOW (4u << 20)
@@ -79,6 +95,16 @@ long wire_decode(const uint8_t *buf, size_t size, struct wire_frame *frame, stru
 /* Writes the header for a body of length bytes. */
 void wire_encode_header(uint8_t out[WIRE_HEADER_SIZE], uint8_t type, uint8_t flags, uint32_t stream,
 			uint32_t length);
+
+/* The port of a stream's frames, which need not exist. */
+unsigned int wire_port(uint32_t stream);
+
+/*
+ * The port for stdio, and for the share of this index, of a channel that has
+ * `ports` of them (1 to WIRE_PORTS_MAX): with one it carries everything.
+ */
+unsigned int wire_port_of_stdio(unsigned int ports);
+unsigned int wire_port_of_share(unsigned int ports, size_t share);
 
 /* Body of a HELLO. The guest's has entropy and time zero. */
 struct wire_hello {

@@ -33,7 +33,7 @@ enum stage {
 };
 
 static struct boot_options options;
-static struct channel *channel;
+static struct channel *ports[WIRE_PORTS_MAX];
 static struct control_message create; /* the host's request */
 
 static _Noreturn void fail(const char *what)
@@ -43,7 +43,7 @@ static _Noreturn void fail(const char *what)
 }
 
 /* Nothing has moved: until something may. -1 = the host has closed it. */
-static int wait_for_channel(short wanted)
+static int wait_for_channel(struct channel *channel, short wanted)
 {
 	struct pollfd ready = {
 		.fd = options.channel->fd(channel),
@@ -55,15 +55,15 @@ static int wait_for_channel(short wanted)
 	return ready.revents & POLLIN ? options.channel->acknowledge(channel) : 0;
 }
 
-static void send_bytes(const void *bytes, size_t size)
+static void send_bytes(unsigned int port, const void *bytes, size_t size)
 {
 	const char *at = bytes;
 
 	while (size) {
-		ssize_t n = options.channel->write(channel, at, size);
+		ssize_t n = options.channel->write(ports[port], at, size);
 
 		if (n == 0)
-			n = wait_for_channel(POLLOUT);
+			n = wait_for_channel(ports[port], POLLOUT);
 		if (n < 0)
 			return; /* the host has closed it: what we want to see there */
 		at += n;
@@ -71,19 +71,21 @@ static void send_bytes(const void *bytes, size_t size)
 	}
 }
 
-static void send_header(uint8_t type, uint8_t flags, uint32_t stream, uint32_t length)
+static void send_frame_on(unsigned int port, uint8_t type, uint8_t flags, uint32_t stream,
+			  const void *body, uint32_t length)
 {
 	uint8_t header[WIRE_HEADER_SIZE];
 
 	wire_encode_header(header, type, flags, stream, length);
-	send_bytes(header, sizeof(header));
+	send_bytes(port, header, sizeof(header));
+	if (body)
+		send_bytes(port, body, length);
 }
 
 static void send_frame(uint8_t type, uint8_t flags, uint32_t stream, const void *body,
 		       uint32_t length)
 {
-	send_header(type, flags, stream, length);
-	send_bytes(body, length);
+	send_frame_on(wire_port(stream), type, flags, stream, body, length);
 }
 
 static void send_text(const char *text)
@@ -105,10 +107,10 @@ static void receive_bytes(void *bytes, size_t size)
 	char *at = bytes;
 
 	while (size) {
-		ssize_t n = options.channel->read(channel, at, size);
+		ssize_t n = options.channel->read(ports[WIRE_PORT_CONTROL], at, size);
 
 		if (n == 0)
-			n = wait_for_channel(POLLIN);
+			n = wait_for_channel(ports[WIRE_PORT_CONTROL], POLLIN);
 		if (n < 0)
 			fail("read the channel");
 		at += n;
@@ -160,6 +162,18 @@ static void be_silent(void)
 		pause();
 }
 
+/* Shows on the console that its processor runs. */
+static void tick(void)
+{
+	if (boot_obey_shutdown(NULL) < 0)
+		fail("boot_obey_shutdown");
+	for (;;) {
+		if (write(STDOUT_FILENO, "tick\n", 5) < 0)
+			fail("write to the console");
+		usleep(50000);
+	}
+}
+
 static void power_off(void)
 {
 	boot_power_off(&options);
@@ -178,7 +192,7 @@ static void send_random(void)
 		if (getrandom(bytes + at, 256, 0) < 0)
 			fail("getrandom");
 	bytes[4] |= 0x80; /* a type there never is */
-	send_bytes(bytes, sizeof(bytes));
+	send_bytes(WIRE_PORT_CONTROL, bytes, sizeof(bytes));
 }
 
 static void send_wrong_version(void)
@@ -203,7 +217,7 @@ static void send_second_hello(void)
 
 static void send_oversized(void)
 {
-	send_header(WIRE_DATA, 0, 1, 0x7fffffff);
+	send_frame(WIRE_DATA, 0, 1, NULL, 0x7fffffff);
 }
 
 static void send_reserved_bits(void)
@@ -212,18 +226,39 @@ static void send_reserved_bits(void)
 
 	wire_encode_header(header, WIRE_DATA, 0, 1, 1);
 	header[6] = 1;
-	send_bytes(header, sizeof(header));
-	send_bytes("x", 1);
+	send_bytes(WIRE_PORT_CONTROL, header, sizeof(header));
+	send_bytes(WIRE_PORT_CONTROL, "x", 1);
 }
 
 static void send_empty_data(void)
 {
-	send_header(WIRE_DATA, 0, 1, 0);
+	send_frame(WIRE_DATA, 0, 1, NULL, 0);
 }
 
 static void send_unknown_stream(void)
 {
 	send_frame(WIRE_DATA, 0, 4242, "data", 4);
+}
+
+static unsigned int last_port(void)
+{
+	return options.ports - 1;
+}
+
+/* A stream's frame on a port that it does not belong to; where there is one port, of one that is not there. */
+static void send_wrong_port(void)
+{
+	send_frame_on(last_port(), WIRE_DATA, 0, 9u << WIRE_PORT_SHIFT | 1, "data", 4);
+}
+
+/* Where there is one port, it is the second one. */
+static void send_hello_elsewhere(void)
+{
+	const struct wire_hello hello = { .version = WIRE_VERSION };
+	uint8_t body[WIRE_HELLO_SIZE];
+
+	wire_encode_hello(body, &hello);
+	send_frame_on(last_port(), WIRE_HELLO, 0, 0, body, sizeof(body));
 }
 
 static void send_credit_flood(void)
@@ -380,6 +415,7 @@ static const struct behaviour {
 	void (*run)(void);
 } behaviours[] = {
 	{ "silent", AT_BOOT, be_silent },
+	{ "tick", AT_BOOT, tick },
 	{ "power-off", AT_BOOT, power_off },
 	{ "panic", AT_BOOT, end_init },
 	{ "silent-channel", BEFORE_HELLO, be_silent },
@@ -401,6 +437,8 @@ static const struct behaviour {
 	{ "unasked-exit", AFTER_HELLO, send_unasked_exit },
 	{ "silent-create", AFTER_CREATE, be_silent },
 	{ "stdin-data", AFTER_CREATE, send_stdin_data },
+	{ "wrong-port", AFTER_CREATE, send_wrong_port },
+	{ "hello-elsewhere", AFTER_CREATE, send_hello_elsewhere },
 	{ "credit", AFTER_CREATE, send_credit_flood },
 	{ "beyond-credit", AFTER_CREATE, send_beyond_credit },
 	{ "fuse-length", AFTER_CREATE, send_fuse_length },
@@ -448,9 +486,11 @@ static const struct behaviour *find_behaviour(void)
 
 static void open_channel(void)
 {
-	channel = options.channel->open(NULL);
-	if (!channel)
-		fail("open the channel");
+	for (unsigned int i = 0; i < options.ports; i++) {
+		ports[i] = options.channel->open(i, NULL);
+		if (!ports[i])
+			fail("open the channel");
+	}
 }
 
 static void behave_until(enum stage stage)
@@ -475,6 +515,8 @@ int main(void)
 {
 	const struct behaviour *behaviour;
 
+	if (getpid() != 1)
+		power_off();
 	mount_all();
 	behaviour = find_behaviour();
 	behave_until(behaviour->stage);

@@ -474,6 +474,8 @@ VIOLATIONS = {
     "unasked-reply": ("not made",),
     "unasked-exit": ("exit of a process that does not run",),
     "stdin-data": ("stream",),
+    "wrong-port": ("stream 150994945",),
+    "hello-elsewhere": ("the guest sent",),
     "credit": ("credit",),
     "beyond-credit": ("credit",),
     "fuse-length": ("FUSE",),

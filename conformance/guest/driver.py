@@ -1,7 +1,7 @@
 """The host's part of the channel, for tests of vxn-init: boots it in QEMU (microvm, TCG) and talks to it.
 
 Vm() boots and greets; create, start, exec, signal, resize are the control messages; a Process has its
-stdio. A thread reads the channel, serves the shares and gives credit back. raw() sends any bytes.
+stdio. A thread for each port reads the channel, serves the shares and gives credit back. raw() sends any bytes.
 """
 import json
 import os
@@ -25,6 +25,7 @@ HEADER = struct.Struct("<IBBHI")
 BODY_MAX = 65536
 STDIO_WINDOW = 256 << 10
 SHARE_WINDOW = 4 << 20
+PORT_SHIFT = 24
 VERSION = 1
 
 
@@ -122,7 +123,7 @@ class Process:
 
 
 class Vm:
-    def __init__(self, memory=128, cpus=1, debug=False, greet=True, version=VERSION):
+    def __init__(self, memory=128, cpus=1, debug=False, greet=True, version=VERSION, ports=4):
         self.changed = threading.Condition()
         self.lock = threading.Lock()
         self.streams, self.shares, self.processes, self.replies = {}, {}, {}, {}
@@ -132,20 +133,26 @@ class Vm:
         self.next = {"seq": 0, "stream": 0, "process": 0}
         self.hello = None
         self.log = tempfile.NamedTemporaryFile(prefix="vxn-guest-", suffix=".log")
+        self.ports = ports
         self.boot(memory, cpus, debug)
-        self.reader = threading.Thread(target=self.read, daemon=True)
-        self.reader.start()
+        for port in range(ports):
+            threading.Thread(target=self.read, args=(port,), daemon=True).start()
         if greet:
             self.greet(version)
 
     # -- the machine
 
     def boot(self, memory, cpus, debug):
-        ours, theirs = socket.socketpair()
-        ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
-        self.socket = ours
-        append = ("console=ttyS0 loglevel=%d reboot=t panic=-1 tsc_early_khz=%d vxn.channel=port%s" %
-                  (5 if debug else 4, tsc_khz(), " vxn.log=debug" if debug else ""))
+        pairs = [socket.socketpair() for _ in range(self.ports)]
+        for ours, _ in pairs:
+            ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
+        self.sockets = [ours for ours, _ in pairs]
+        append = ("console=ttyS0 loglevel=%d reboot=t panic=-1 tsc_early_khz=%d vxn.channel=port vxn.ports=%d%s" %
+                  (5 if debug else 4, tsc_khz(), self.ports, " vxn.log=debug" if debug else ""))
+        port_options = []
+        for i, (_, theirs) in enumerate(pairs):
+            port_options += ["-chardev", "socket,id=c%d,fd=%d" % (i, theirs.fileno()),
+                             "-device", "virtserialport,chardev=c%d,nr=%d,name=vxn.%d" % (i, i + 1, i)]
         self.booted = time.time()
         self.qemu = subprocess.Popen(
             ["qemu-system-x86_64", "-M", "microvm,acpi=off", "-accel", "tcg", "-cpu", "max",
@@ -154,11 +161,10 @@ class Vm:
              "-kernel", os.environ.get("VMLINUX", BUILD + "/vmlinux"),
              "-initrd", BUILD + "/initramfs.cpio", "-append", append,
              "-serial", "file:" + self.log.name,
-             "-device", "virtio-serial-device,id=vs,max_ports=8",
-             "-chardev", "socket,id=c1,fd=%d" % theirs.fileno(),
-             "-device", "virtserialport,chardev=c1,nr=1,name=vxn.ctl"],
-            pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL)
-        theirs.close()
+             "-device", "virtio-serial-device,id=vs,max_ports=%d" % (self.ports + 1)] + port_options,
+            pass_fds=[theirs.fileno() for _, theirs in pairs], stdin=subprocess.DEVNULL)
+        for _, theirs in pairs:
+            theirs.close()
 
     def console(self):
         with open(self.log.name, errors="replace") as f:
@@ -170,7 +176,8 @@ class Vm:
 
     def close(self):
         """Closes the channel; the guest has to switch itself off."""
-        self.socket.shutdown(socket.SHUT_RDWR)
+        for one in self.sockets:
+            one.shutdown(socket.SHUT_RDWR)
         try:
             self.wait_off()
             return True
@@ -182,7 +189,8 @@ class Vm:
     def kill(self):
         self.qemu.kill()
         self.qemu.wait()
-        self.socket.close()
+        for one in self.sockets:
+            one.close()
 
     def __enter__(self):
         return self
@@ -195,10 +203,12 @@ class Vm:
     # -- the channel
 
     def send(self, data):
-        with self.lock:
-            self.socket.sendall(data)
+        """Frames, all for the port that the first of them names."""
+        self.raw(data, HEADER.unpack_from(data)[4] >> PORT_SHIFT)
 
-    raw = send
+    def raw(self, data, port=0):
+        with self.lock:
+            self.sockets[port].sendall(data)
 
     def greet(self, version=VERSION):
         self.send(frame(HELLO, 0, struct.pack("<IQ", version, time.time_ns()) + os.urandom(64)))
@@ -235,11 +245,11 @@ class Vm:
         if error:
             raise Failure(error)
 
-    def read(self):
+    def read(self, port):
         buffer = bytearray()
         try:
             while True:
-                data = self.socket.recv(1 << 20)
+                data = self.sockets[port].recv(1 << 20)
                 if not data:
                     break
                 buffer += data
@@ -251,6 +261,7 @@ class Vm:
                         break
                     body = bytes(buffer[HEADER.size:HEADER.size + length])
                     del buffer[:HEADER.size + length]
+                    self.check_port(kind, stream, body, port)
                     self.receive(kind, flags, stream, body)
         except OSError:
             pass
@@ -259,6 +270,19 @@ class Vm:
         with self.changed:
             self.gone = True
             self.changed.notify_all()
+
+    def check_port(self, kind, stream, body, port):
+        expected = stream >> PORT_SHIFT
+        if kind == CONTROL and b'"exit"' in body:
+            expected = self.stdio_port()
+        if port != expected:
+            raise Failure("frame %d for stream %d on port %d" % (kind, stream, port))
+
+    def stdio_port(self):
+        return 1 if self.ports > 1 else 0
+
+    def share_port(self, index):
+        return 2 + index % (self.ports - 2) if self.ports > 2 else self.stdio_port()
 
     def receive(self, kind, flags, number, body):
         if kind == DATA and number in self.shares:
@@ -330,7 +354,7 @@ class Vm:
     # -- requests
 
     def new_stream(self):
-        number = self.number("stream")
+        number = self.stdio_port() << PORT_SHIFT | self.number("stream")
         self.streams[number] = Stream(self, number)
         return self.streams[number]
 
@@ -356,7 +380,7 @@ class Vm:
         for index, source, readonly in [(-1, rootfs, False)] + [
                 (i, m["source"], "ro" in m.get("options", [])) for i, m in enumerate(config["mounts"])
                 if m.get("type") == "bind" and m["destination"] != "/dev/shm"]:
-            number = self.number("stream")
+            number = self.share_port(len(shares)) << PORT_SHIFT | self.number("stream")
             self.shares[number] = FuseServer(source, readonly)
             shares.append({"mount": index, "stream": number, "directory": os.path.isdir(source),
                            "readonly": readonly})

@@ -7,6 +7,7 @@ all tests that do not end it. --full repeats what loses data only now and then 3
 import copy
 import hashlib
 import os
+import random
 import shutil
 import signal
 import subprocess
@@ -16,7 +17,7 @@ import time
 import traceback
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from driver import CONTROL, DATA, END, HEADER, MORE, STDIO_WINDOW, Failure, Vm, frame  # noqa: E402
+from driver import CONTROL, DATA, HEADER, MORE, PORT_SHIFT, STDIO_WINDOW, Failure, Vm, frame  # noqa: E402
 
 TESTS = []
 CAPABILITIES = ["CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FOWNER", "CAP_FSETID", "CAP_KILL",
@@ -288,22 +289,15 @@ def reset_of_stdout_is_sigpipe(bed):
 
 @test
 def early_stdin(bed):
-    """Data right behind the create, before the guest has built anything."""
+    """Data and its end when the container is created, before its process is started."""
     vm = bed.machine()
     config = copy.deepcopy(BASE)
     config["process"]["args"] = ["cat"]
-    send = vm.control
-
-    def control(message):
-        send(message)
-        if message["op"] == "create":
-            vm.streams[message["stdin_stream"]].credit -= 5
-            vm.send(frame(DATA, message["stdin_stream"], b"early") + frame(END, message["stdin_stream"]))
-    vm.control = control
-    try:
-        process = vm.run(bed.id(), config, bed.root, stdin=True)
-    finally:
-        del vm.control
+    container = bed.id()
+    process = vm.create(container, config, bed.root, stdin=True)
+    process.stdin.write(b"early")
+    process.stdin.close()
+    vm.start(container)
     equal(process.code(), 0, "exit code")
     equal(bytes(process.stdout.data), b"early", "stdout")
 
@@ -731,11 +725,12 @@ def closing_the_channel_powers_off(bed):
 
 @test
 def garbage_ends_the_vm(bed):
-    for garbage in (b"\xff" * 64, HEADER.pack(1 << 20, DATA, 0, 0, 5), frame(CONTROL, 0, b"{"),
-                    frame(CONTROL, 0, b"x" * 65536, MORE) * 65):
+    for port, garbage in ((0, b"\xff" * 64), (0, HEADER.pack(1 << 20, DATA, 0, 0, 5)), (0, frame(CONTROL, 0, b"{")),
+                          (0, frame(CONTROL, 0, b"x" * 65536, MORE) * 65), (3, b"\xff" * 64),
+                          (2, frame(DATA, 1 << PORT_SHIFT | 1, b"x"))):
         with Vm() as vm:
             try:
-                vm.raw(garbage)
+                vm.raw(garbage, port)
             except OSError:
                 pass
             try:
@@ -743,6 +738,22 @@ def garbage_ends_the_vm(bed):
             except subprocess.TimeoutExpired:
                 raise Failure("the VM is still on after %r" % garbage[:20])
             check("vxn-init: relay:" in vm.console(), "no word about it: %r" % vm.console()[-300:])
+
+
+@test
+def one_port(bed):
+    """A channel of one port carries everything."""
+    with Vm(ports=1) as vm:
+        config = copy.deepcopy(BASE)
+        config["process"]["args"] = ["sh", "-c", "cat; echo error >&2; exit 3"]
+        data = random.Random(1).randbytes(1 << 20)
+        process = vm.run("c", config, bed.root, stdin=True)
+        process.stdin.write(data)
+        process.stdin.close()
+        equal(process.code(), 3, "exit code")
+        check(bytes(process.stdout.data) == data, "stdout is not what went in")
+        equal(bytes(process.stderr.data), b"error\n", "stderr")
+        equal(process.output_at_exit, [len(data), 6], "output before the exit")
 
 
 @test
@@ -755,7 +766,7 @@ def other_version(bed):
 
 @test
 def boots_in_40_mib(bed):
-    with Vm(memory=40) as vm:
+    with Vm(memory=40, ports=2) as vm:
         process = vm.run("c", BASE, bed.root)
         equal(process.code(), 0, "exit code")
         return "boot to HELLO %.2f s" % (vm.greeted - vm.booted)

@@ -142,12 +142,29 @@ static void hello(void **state)
 	assert_string_equal(err.message, "channel: the other side speaks version 77, this one 1");
 }
 
+static void ports(void **state)
+{
+	(void)state;
+	assert_int_equal(wire_port(5), 0);
+	assert_int_equal(wire_port(3u << WIRE_PORT_SHIFT | 5), 3);
+	assert_int_equal(wire_port(UINT32_MAX), 255);
+	assert_int_equal(wire_port_of_stdio(1), 0);
+	assert_int_equal(wire_port_of_stdio(2), 1);
+	assert_int_equal(wire_port_of_stdio(WIRE_PORTS_MAX), 1);
+	for (size_t share = 0; share < 20; share++) {
+		assert_int_equal(wire_port_of_share(1, share), 0);
+		assert_int_equal(wire_port_of_share(2, share), 1);
+		assert_int_equal(wire_port_of_share(3, share), 2);
+		assert_int_equal(wire_port_of_share(5, share), 2 + share % 3);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(headers),    cmocka_unit_test(reserved_bits),
 		cmocka_unit_test(byte_order), cmocka_unit_test(cut),
-		cmocka_unit_test(hello),
+		cmocka_unit_test(hello),      cmocka_unit_test(ports),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
