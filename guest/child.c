@@ -105,10 +105,12 @@ static int begin(const struct child_plan *plan, struct error *err)
 	return 0;
 }
 
-static int set_names(const struct oci_config *config, struct error *err)
+static int set_names(const struct child_plan *plan, struct error *err)
 {
-	if (config->hostname && sethostname(config->hostname, strlen(config->hostname)) < 0)
-		return error_set(err, errno, "set hostname %s", config->hostname);
+	const struct oci_config *config = plan->config;
+
+	if (plan->hostname && sethostname(plan->hostname, strlen(plan->hostname)) < 0)
+		return error_set(err, errno, "set hostname %s", plan->hostname);
 	if (config->domainname && setdomainname(config->domainname, strlen(config->domainname)) < 0)
 		return error_set(err, errno, "set domainname %s", config->domainname);
 	return 0;
@@ -126,7 +128,7 @@ static int enter_container(const struct child_plan *plan, struct error *err)
 	/* Only now, in the container's cgroup: it becomes the root of what is seen. */
 	if (unshare(CLONE_NEWCGROUP) < 0)
 		return error_set(err, errno, "unshare the cgroup namespace");
-	if (set_names(plan->config, err) < 0)
+	if (set_names(plan, err) < 0)
 		return -1;
 	return rootfs_enter(plan, err);
 }

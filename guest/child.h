@@ -20,6 +20,7 @@ struct child_plan {
 	const struct oci_config *config; /* NULL = the process joins a container */
 	struct share_mount *shares;
 	size_t shares_count;
+	const char *hostname; /* NULL = not told */
 	uint64_t shm_size; /* bytes, 0 = not told */
 	/* for a process that joins one */
 	int init; /* pidfd of the container's first process */

@@ -123,6 +123,9 @@ static int create(struct init *init, struct container *container,
 				   .config = container->config,
 				   .process = &container->config->process,
 				   .shm_size = request->shm_size,
+				   .hostname = container->config->hostname
+						       ? container->config->hostname
+						       : request->hostname,
 				   .init = -1 };
 
 	if (!container->config->has_process)

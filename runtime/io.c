@@ -105,6 +105,8 @@ static int prepare(struct io *io, const char *config_path, struct error *err)
 					&io->config_size, err);
 	if (!io->config_text || config_parse(io->config_text, io->config_size, &io->config, err))
 		return -1;
+	if (gethostname(io->hostname, sizeof(io->hostname) - 1))
+		return error_set(err, errno, "gethostname");
 	io->epoll = epoll_create1(EPOLL_CLOEXEC);
 	io->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (io->epoll < 0 || io->wake < 0)

@@ -101,6 +101,7 @@ struct io {
 	unsigned int share_threads;
 	struct control_share *shares;
 	size_t shares_count;
+	char hostname[65]; /* the host's */
 	uint64_t shm_size; /* of the engine's /dev/shm, 0 = unknown */
 
 	int monitor;

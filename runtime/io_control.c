@@ -160,6 +160,7 @@ static int request_create(struct io *io, struct control_message *control,
 	control->shares = io->shares;
 	control->shares_count = io->shares_count;
 	control->shm_size = io->shm_size;
+	control->hostname = io->hostname;
 	return send_control(io, control, err);
 }
 

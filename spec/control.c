@@ -62,6 +62,7 @@ static const struct member members[] = {
 	MEMBER(config, MEMBER_CONFIG, MAKES_PROCESS, MAKES_PROCESS),
 	MEMBER(shares, MEMBER_SHARES, OP(CREATE), 0),
 	MEMBER(shm_size, MEMBER_U64, OP(CREATE), 0),
+	MEMBER(hostname, MEMBER_STRING, OP(CREATE), 0),
 	MEMBER(signal, MEMBER_I32, OP(SIGNAL), 0),
 	MEMBER(all, MEMBER_BOOL, OP(SIGNAL), 0),
 	MEMBER(width, MEMBER_U16, OP(RESIZE), 0),
@@ -388,6 +389,7 @@ void control_free(struct control_message *message)
 	free(message->container);
 	free(message->config);
 	free(message->shares);
+	free(message->hostname);
 	free(message->error);
 	memset(message, 0, sizeof(*message));
 }

@@ -169,6 +169,17 @@ def bundle_options(t):
             if os.path.exists(made) else None, ("kept\n", 5, True, False))
 
 
+@test(4)
+def unnamed(t):
+    """without a hostname in config.json the container has the host's"""
+
+    def edit(config):
+        del config["hostname"]
+
+    result = t.run(["hostname"], edit=edit)
+    t.equal("it is the host's", (result.status, result.out), (0, os.uname().nodename + "\n"), result)
+
+
 @test(4, vxn=True)
 def warnings(t):
     """what is not applied yet is a warning in --log and does not fail the run"""
