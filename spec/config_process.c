@@ -167,6 +167,25 @@ static int read_capability(const struct json *item, uint64_t *set, struct config
 				path, item->text);
 }
 
+/*
+ * What the kernel would refuse is a warning and not an error (config.md, Linux
+ * process: "runtimes SHOULD NOT fail").
+ */
+static int drop_capabilities(const char *name, uint64_t *set, uint64_t possible, const char *why,
+			     struct config_notes *notes, struct error *err)
+{
+	uint64_t dropped = *set & ~possible;
+
+	*set &= possible;
+	for (int i = 0; dropped >> i; i++)
+		if (dropped >> i & 1 &&
+		    string_list_addf(&notes->warnings, err,
+				     "process.capabilities.%s: %s cannot be granted, it is not %s",
+				     name, capability_name(i), why) < 0)
+			return -1;
+	return 0;
+}
+
 static int read_capabilities(const struct json *node, struct oci_process *process,
 			     struct config_notes *notes, struct error *err)
 {
@@ -186,7 +205,13 @@ static int read_capabilities(const struct json *node, struct oci_process *proces
 			if (read_capability(item, set, notes, err) < 0)
 				return -1;
 	}
-	return 0;
+	if (drop_capabilities("effective", &process->capabilities.effective,
+			      process->capabilities.permitted, "permitted", notes, err) < 0)
+		return -1;
+	return drop_capabilities("ambient", &process->capabilities.ambient,
+				 process->capabilities.permitted &
+					 process->capabilities.inheritable,
+				 "permitted and inheritable", notes, err);
 }
 
 static int parse_rlimit_name(const struct json *node, int *resource, struct error *err)

@@ -3,6 +3,7 @@ import os
 import time
 
 from harness import IMAGE, test, wait_until
+from hypervisor import read
 
 # One line for each thing to look at.
 LOOK = """
@@ -182,12 +183,17 @@ def unnamed(t):
 
 @test(4, vxn=True)
 def warnings(t):
-    """what is not applied yet is a warning in --log and does not fail the run"""
+    """what is not applied yet, or cannot be, is a warning in --log and does not fail the run"""
 
     def edit(config):
         config["linux"]["seccomp"] = {"defaultAction": "SCMP_ACT_ALLOW", "architectures": ["SCMP_ARCH_X86_64"]}
         config["process"]["oomScoreAdj"] = 100
+        config["process"]["capabilities"]["ambient"] = ["CAP_KILL"]
         config["annotations"] = {"org.example.anything": "goes"}
 
     result = t.run(["echo", "hello"], edit=edit)
     t.equal("it runs, and is silent", (result.status, result.out, result.err), (0, "hello\n", ""), result)
+    log = read(t.log)
+    for words in ("linux.seccomp.defaultAction is not applied yet", "process.oomScoreAdj is not applied yet",
+                  "process.capabilities.ambient: CAP_KILL cannot be granted"):
+        t.equal(f"the log has it once: {words}", log.count(words), 1, log)

@@ -57,7 +57,8 @@ static void full_process(void **state)
 	assert_int_equal(process->capabilities.bounding,
 			 1ull << CAP_AUDIT_WRITE | 1ull << CAP_KILL);
 	assert_int_equal(process->capabilities.permitted, 1ull << CAP_KILL);
-	assert_int_equal(process->capabilities.ambient, 1ull << CAP_CHECKPOINT_RESTORE);
+	assert_int_equal(process->capabilities.effective, 1ull << CAP_KILL);
+	assert_int_equal(process->capabilities.ambient, 1ull << CAP_KILL);
 	assert_int_equal(process->rlimits_count, 2);
 	assert_int_equal(process->rlimits[0].resource, RLIMIT_NOFILE);
 	assert_int_equal(process->rlimits[0].soft, 512);
@@ -138,6 +139,10 @@ static void full_fields(void **state)
 	assert_true(contains(config->not_yet, "mounts[3].options: idmap"));
 	assert_true(contains(config->warnings, "process.capabilities.permitted[1]: unknown "
 					       "capability \"CAP_MARS\" ignored"));
+	assert_true(contains(config->warnings, "process.capabilities.effective: CAP_CHOWN cannot "
+					       "be granted, it is not permitted"));
+	assert_true(contains(config->warnings, "process.capabilities.ambient: CAP_SYSLOG cannot be "
+					       "granted, it is not permitted and inheritable"));
 	config_free(config);
 }
 
