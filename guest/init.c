@@ -92,15 +92,15 @@ static int set_up(struct init *init, struct error *err)
 		return -1;
 	/* Inherited by the relay; a container's processes set their own. */
 	write_setting("/proc/self/oom_score_adj", "-1000");
-	signal(SIGPIPE, SIG_IGN);
-	if (start_relay(init, err) < 0 || set_up_signals(init, err) < 0 ||
-	    watch(init, init->relay_socket, &init->relay_socket, err) < 0)
-		return -1;
 	/* What a container may have open is the engine's to limit. */
 	write_setting("/proc/sys/fs/nr_open", "1073741816");
-	if (boot_obey_shutdown(err) < 0 || boot_loopback(err) < 0)
+	if (set_up_signals(init, err) < 0 || boot_obey_shutdown(err) < 0 ||
+	    boot_loopback(err) < 0 || cgroup_enable_controllers(err) < 0)
 		return -1;
-	return cgroup_enable_controllers(err);
+	/* Last: a host that sees the channel opened may keep this VM as a template. */
+	if (start_relay(init, err) < 0)
+		return -1;
+	return watch(init, init->relay_socket, &init->relay_socket, err);
 }
 
 static int handle_request(struct init *init, const struct control_message *request,

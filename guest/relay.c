@@ -305,8 +305,8 @@ int relay_run(const struct channel_ops *ops, unsigned int ports, int socket, str
 	if (relay == MAP_FAILED)
 		return error_set(err, errno, "memory for the relay");
 	relay->ports_count = ports;
-	result = set_up(relay, ops, socket, err);
 	relay_protect_self();
+	result = set_up(relay, ops, socket, err);
 	while (!result) {
 		bool progress = true;
 

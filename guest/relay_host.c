@@ -47,7 +47,10 @@ static int add_entropy(const uint8_t entropy[WIRE_ENTROPY_SIZE])
 	if (fd < 0)
 		return -1;
 	memcpy(pool.space + offsetof(struct rand_pool_info, buf), entropy, WIRE_ENTROPY_SIZE);
-	return ioctl(fd, RNDADDENTROPY, &pool);
+	if (ioctl(fd, RNDADDENTROPY, &pool) < 0)
+		return -1;
+	/* At once: until now this VM may have been the same as others. */
+	return ioctl(fd, RNDRESEEDCRNG);
 }
 
 void relay_apply_hello(const struct wire_hello *hello)

@@ -34,6 +34,8 @@ static const char *const hypervisors[] = { "auto", "xen", "qemu", NULL };
 static const char *const xen_types[] = { "auto", "pv", "pvh", NULL };
 static const char *const accelerators[] = { "auto", "kvm", "tcg", NULL };
 
+static const char *const template_uses[] = { "auto", "off", NULL };
+
 static const struct setting settings_table[] = {
 	{ "hypervisor", SETTING_WORD, AT(hypervisor), 0, 0, hypervisors },
 	{ "kernel", SETTING_PATH, AT(kernel), 0, 0, NULL },
@@ -45,6 +47,7 @@ static const struct setting settings_table[] = {
 	{ "qemu", SETTING_PATH, AT(qemu), 0, 0, NULL },
 	{ "qemu_user", SETTING_NAME, AT(qemu_user), 0, 0, NULL },
 	{ "accelerator", SETTING_WORD, AT(accelerator), 0, 0, accelerators },
+	{ "qemu_template", SETTING_WORD, AT(qemu_template), 0, 0, template_uses },
 	{ "boot_timeout", SETTING_NUMBER, AT(boot_timeout_s), 1, 3600, NULL },
 	{ "share_threads", SETTING_NUMBER, AT(share_threads), 1, 64, NULL },
 };

@@ -14,6 +14,8 @@
  *	qemu		path of QEMU, /usr/bin/qemu-system-x86_64
  *	qemu_user	the user that it runs as, "nobody"
  *	accelerator	"kvm", "tcg" (emulation), or "auto" (the default): KVM where it runs a guest
+ *	qemu_template	"off", or "auto" (the default): a VM of QEMU continues from one that has
+ *			booted before
  *	boot_timeout	seconds until the guest must have answered, 60
  *	share_threads	worker threads that serve files, 4
  */
@@ -24,6 +26,7 @@
 
 enum hypervisor { HYPERVISOR_AUTO, HYPERVISOR_XEN, HYPERVISOR_QEMU };
 enum xen_type { XEN_TYPE_AUTO, XEN_TYPE_PV, XEN_TYPE_PVH };
+enum qemu_template_use { QEMU_TEMPLATE_AUTO, QEMU_TEMPLATE_OFF };
 enum accelerator { ACCELERATOR_AUTO, ACCELERATOR_KVM, ACCELERATOR_TCG };
 
 struct settings {
@@ -37,6 +40,7 @@ struct settings {
 	char *qemu;
 	char *qemu_user;
 	enum accelerator accelerator;
+	enum qemu_template_use qemu_template;
 	unsigned int boot_timeout_s;
 	unsigned int share_threads;
 };

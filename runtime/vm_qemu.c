@@ -2,7 +2,8 @@
  * The QEMU back end: a machine of the type microvm with the same kernel and
  * initramfs as a Xen domain, on KVM where that runs a guest, else emulated (TCG).
  * The channel is some virtio-serial ports: for control, for stdio, and one for each
- * share as far as there are; the host's end of each is one of a pair of sockets.
+ * share as far as there are; the host's end of each is one of a pair of sockets. Its
+ * memory is a file that only this QEMU has.
  *
  * The guest ends QEMU in two ways, which differ in QEMU's exit status: a power-off
  * writes to the isa-debug-exit device (guest/boot.c), a restart is a kernel's panic
@@ -17,6 +18,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 #include <uuid/uuid.h>
@@ -26,15 +28,10 @@
 #include "log.h"
 #include "vm_qemu_internal.h"
 
-#define ARGUMENTS_MAX 96
-#define KERNEL_COMMAND_LINE                                                                     \
-	"console=ttyS0 quiet loglevel=1 dummy.numdummies=0 reboot=t panic=-1 vxn.channel=port " \
-	"lapic_timer_khz=1000000" /* of QEMU's and KVM's local APICs; see guest/kernel.patch */
 /* Memory without which the kernel does not boot, and for one port more. */
 #define PORTS_FROM_MIB 32
 #define MIB_FOR_PORT   4
-/* isa-debug-exit: writing V there ends QEMU with status 2V+1; guest/boot.c writes 42. */
-#define POWER_OFF_DEVICE "isa-debug-exit,iobase=0xf4,iosize=0x1"
+/* isa-debug-exit: writing V ends QEMU with status 2V+1; guest/boot.c writes 42. */
 #define POWER_OFF_STATUS 85
 /* Between the end of its socket and its own. */
 #define END_MS 1000
@@ -44,103 +41,11 @@ struct vm {
 	size_t ports_count;
 	int ports[VM_PORTS_MAX]; /* the io process's ends, -1 = handed over */
 	int events;		 /* epoll: QEMU's end, and its messages */
+	bool restored;		 /* from a template */
+	bool booted;		 /* to become one */
 	bool asked_to_end;	 /* shutdown */
 	enum vm_end end;
 };
-
-/* QEMU's command line. */
-struct command {
-	const char *words[ARGUMENTS_MAX];
-	size_t count;
-	char memory[24], vcpus[16], uuid[UUID_STR_LEN], append[256], serial[64];
-	struct {
-		char chardev[64], device[96];
-	} ports[VM_PORTS_MAX];
-};
-
-/* A guest that runs out of memory takes back what it gave. */
-#define BALLOON_OPTIONS ",deflate-on-oom=on"
-
-struct machine {
-	const char *type, *serial, *balloon;
-};
-
-static const struct machine machines[] = {
-	{ "microvm,acpi=off", "virtio-serial-device", "virtio-balloon-device" BALLOON_OPTIONS },
-	/* where QEMU was built without it */
-	{ "q35,acpi=off", "virtio-serial-pci", "virtio-balloon-pci" BALLOON_OPTIONS },
-};
-
-static void add(struct command *command, const char *option, const char *value)
-{
-	command->words[command->count++] = option;
-	if (value)
-		command->words[command->count++] = value;
-	command->words[command->count] = NULL;
-}
-
-/* Number 0 of the device is a console's; what the guest looks for is the name. */
-static void add_ports(struct command *command, const struct machine *machine, size_t count)
-{
-	snprintf(command->serial, sizeof(command->serial), "%s,max_ports=%zu", machine->serial,
-		 count + 1);
-	add(command, "-device", command->serial);
-	for (size_t i = 0; i < count; i++) {
-		snprintf(command->ports[i].chardev, sizeof(command->ports[i].chardev),
-			 "socket,id=port%zu,fd=%zu", i, QEMU_PORTS_FD + i);
-		snprintf(command->ports[i].device, sizeof(command->ports[i].device),
-			 "virtserialport,chardev=port%zu,nr=%zu,name=vxn.%zu", i, i + 1, i);
-		add(command, "-chardev", command->ports[i].chardev);
-		add(command, "-device", command->ports[i].device);
-	}
-}
-
-static void make_command(struct command *command, const struct vm_config *config,
-			 const struct machine *machine, size_t ports, bool kvm)
-{
-	const struct settings *settings = config->settings;
-	unsigned long tsc_khz = kvm ? 0 : qemu_tsc_khz();
-	size_t used;
-
-	command->count = 0;
-	snprintf(command->memory, sizeof(command->memory), "%" PRIu64 "M", config->memory_mib);
-	snprintf(command->vcpus, sizeof(command->vcpus), "%u", settings->vcpus);
-	uuid_unparse_lower(config->uuid, command->uuid);
-	snprintf(command->append, sizeof(command->append), "%s vxn.ports=%zu", KERNEL_COMMAND_LINE,
-		 ports);
-	used = strlen(command->append);
-	/* calibration by the PIT costs time, and fails at times under emulation */
-	if (tsc_khz)
-		snprintf(command->append + used, sizeof(command->append) - used,
-			 " tsc_early_khz=%lu", tsc_khz);
-	add(command, settings->qemu, NULL);
-	add(command, "-name", config->name);
-	add(command, "-uuid", command->uuid);
-	add(command, "-M", machine->type);
-	add(command, "-accel", kvm ? "kvm" : "tcg");
-	/* what is fast in a processor, moving single bytes, is slow in an emulator */
-	add(command, "-cpu", kvm ? "host" : "max,-erms,-fsrm");
-	add(command, "-smp", command->vcpus);
-	add(command, "-m", command->memory);
-	add(command, "-nodefaults", NULL);
-	add(command, "-no-user-config", NULL);
-	add(command, "-no-reboot", NULL);
-	add(command, "-S", NULL);
-	add(command, "-display", "none");
-	add(command, "-sandbox",
-	    "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny");
-	add(command, "-global", "virtio-mmio.force-legacy=false");
-	add(command, "-kernel", QEMU_KERNEL);
-	add(command, "-initrd", QEMU_INITRAMFS);
-	add(command, "-append", command->append);
-	add(command, "-chardev", "stdio,id=console,signal=off");
-	add(command, "-serial", "chardev:console");
-	add(command, "-chardev", QEMU_QMP);
-	add(command, "-mon", "chardev=qmp,mode=control");
-	add_ports(command, machine, ports);
-	add(command, "-device", machine->balloon);
-	add(command, "-device", POWER_OFF_DEVICE);
-}
 
 static int qemu_probe(const struct settings *settings, struct error *err)
 {
@@ -249,23 +154,35 @@ static int make_ports(struct vm *vm, size_t wanted, int *theirs, struct error *e
 	return 0;
 }
 
-static int start(struct vm *vm, const struct vm_config *config, const struct machine *machine,
-		 bool kvm, struct error *err)
+static int make_memory(const struct vm_config *config, struct error *err)
 {
-	struct command command;
+	int fd = memfd_create("vxn-guest", MFD_CLOEXEC);
+
+	if (fd >= 0 && !ftruncate(fd, (off_t)(config->memory_mib << 20)))
+		return fd;
+	error_set(err, errno, "make a file for the guest's memory");
+	cleanup_close_(&fd);
+	return -1;
+}
+
+static int start_process(struct vm *vm, const struct vm_config *config,
+			 const struct qemu_command *command, int memory, int content, bool kvm,
+			 struct error *err)
+{
+	int ports[VM_PORTS_MAX];
 	struct qemu_request request = {
 		.settings = config->settings,
-		.arguments = command.words,
+		.arguments = command->words,
 		.cgroup = config->cgroup,
+		.memory = memory,
+		.content = content,
+		.ports = ports,
 		.kvm = kvm,
 	};
-	int ports[VM_PORTS_MAX];
 	int result;
 
 	if (make_ports(vm, count_ports(config), ports, err))
 		return -1;
-	make_command(&command, config, machine, vm->ports_count, kvm);
-	request.ports = ports;
 	request.ports_count = vm->ports_count;
 	result = qemu_process_start(&vm->qemu, &request, err);
 	close_ports(ports, vm->ports_count);
@@ -278,14 +195,63 @@ static int start(struct vm *vm, const struct vm_config *config, const struct mac
 	return qemu_process_empty_root(&vm->qemu, err);
 }
 
+/* With a named template: continues from it, or boots and leaves it to others. */
+static int start(struct vm *vm, const struct vm_config *config, const struct qemu_machine *machine,
+		 struct qemu_template *template, bool kvm, struct error *err)
+{
+	CLEANUP_CLOSE int memory = make_memory(config, err);
+	const char *whose = config->settings->qemu;
+	struct qemu_command command;
+	struct error why = { 0 };
+
+	qemu_command_make(&command, config, machine, count_ports(config), kvm, false);
+	if (template && qemu_template_name(template, config->settings, &command, &why))
+		log_info("no template of %s: %s", whose, why.message);
+	vm->restored = template && template->name[0] && qemu_template_open(template);
+	if (vm->restored)
+		qemu_command_make(&command, config, machine, count_ports(config), kvm, true);
+	if (memory < 0 || start_process(vm, config, &command, memory,
+					vm->restored ? template->memory : -1, kvm, err))
+		return -1;
+	if (vm->restored)
+		return qemu_template_restore(template, &vm->qemu, err);
+	vm->booted = template && template->name[0];
+	if (vm->booted && qemu_template_keep(template, &vm->qemu, vm->ports_count, memory, &why))
+		log_info("no template of %s: %s", whose, why.message);
+	return 0;
+}
+
+static void undo_start(struct vm *vm)
+{
+	qemu_process_end(&vm->qemu);
+	close_ports(vm->ports, vm->ports_count);
+}
+
+static int start_on(struct vm *vm, const struct vm_config *config,
+		    const struct qemu_machine *machine, bool kvm, struct error *err)
+{
+	struct qemu_template template = QEMU_TEMPLATE_NONE;
+	bool wanted = config->settings->qemu_template != QEMU_TEMPLATE_OFF;
+	int result = start(vm, config, machine, wanted ? &template : NULL, kvm, err);
+
+	if (result && vm->restored) {
+		log_warning("QEMU does not continue from template %s: %s", template.name,
+			    err->message);
+		undo_start(vm);
+		qemu_template_remove(&template);
+		result = start(vm, config, machine, NULL, kvm, err);
+	}
+	qemu_template_close(&template);
+	return result;
+}
+
 static int start_on_some_machine(struct vm *vm, const struct vm_config *config, bool kvm,
 				 struct error *err)
 {
-	for (size_t i = 0; i < sizeof(machines) / sizeof(machines[0]); i++) {
-		if (!start(vm, config, &machines[i], kvm, err))
+	for (size_t i = 0; i < QEMU_MACHINES; i++) {
+		if (!start_on(vm, config, &qemu_machines[i], kvm, err))
 			return 0;
-		qemu_process_end(&vm->qemu);
-		close_ports(vm->ports, vm->ports_count);
+		undo_start(vm);
 		if (!strstr(err->message, "unsupported machine type"))
 			return -1;
 		log_info("%s", err->message);
@@ -333,9 +299,14 @@ static int qemu_pause(struct vm *vm, struct error *err)
 	return qmp_execute(&vm->qemu.qmp, "stop", NULL, NULL, err);
 }
 
+/* One that has ended while it was made into a template has run: `ended` tells of it. */
 static int qemu_unpause(struct vm *vm, struct error *err)
 {
-	return qmp_execute(&vm->qemu.qmp, "cont", NULL, NULL, err);
+	struct pollfd ended = { .fd = vm->qemu.pidfd, .events = POLLIN };
+
+	if (!qmp_execute(&vm->qemu.qmp, "cont", NULL, NULL, err))
+		return 0;
+	return vm->booted && poll(&ended, 1, END_MS) > 0 ? 0 : -1;
 }
 
 static int qemu_paused(struct vm *vm, bool *paused, struct error *err)

@@ -21,10 +21,9 @@
 #include "log.h"
 #include "textfile.h"
 
-#define FACTS_DIRECTORY "/run/vxn/qemu"
-#define KVM_FACT	FACTS_DIRECTORY "/kvm"
-#define TSC_FACT	FACTS_DIRECTORY "/tsc_khz"
-#define FACT_MAX	1024
+#define KVM_FACT QEMU_FACTS_DIRECTORY "/kvm"
+#define TSC_FACT QEMU_FACTS_DIRECTORY "/tsc_khz"
+#define FACT_MAX 1024
 
 #define KVM_WORKS      "works"
 #define KVM_PROBE_MS   10000
@@ -47,7 +46,7 @@ static void write_fact(const char *path, const char *text)
 	struct error err = { 0 };
 
 	mkdir("/run/vxn", 0700);
-	mkdir(FACTS_DIRECTORY, 0700);
+	mkdir(QEMU_FACTS_DIRECTORY, 0700);
 	if (textfile_write(path, 0600, text, strlen(text), &err))
 		log_warning("%s", err.message);
 }
@@ -121,6 +120,8 @@ static int probe_kvm(const struct settings *settings, const char *cgroup, struct
 		.arguments = arguments,
 		.cgroup = cgroup,
 		.kvm = true,
+		.memory = -1,
+		.content = -1,
 	};
 	struct qemu_process qemu;
 	int result;

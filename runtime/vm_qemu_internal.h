@@ -2,6 +2,8 @@
  * What the files of the QEMU back end know of each other.
  *
  *	vm_qemu.c		the back end: create, unpause, end
+ *	vm_qemu_command.c	its command line
+ *	vm_qemu_template.c	machines that have booted, kept on the host
  *	vm_qemu_process.c	QEMU's process: its privileges, its root, finding it again
  *	vm_qemu_qmp.c		its control socket (QMP)
  *	vm_qemu_host.c		what this host can do: KVM, the processor's clock
@@ -45,11 +47,86 @@ int qmp_start(struct qmp *qmp, struct error *err);
 int qmp_execute(struct qmp *qmp, const char *command, const char *arguments, struct json **result,
 		struct error *err);
 
+/* Gives QEMU a copy of fd, under a name for other commands: "fd:NAME". */
+int qmp_give_fd(struct qmp *qmp, const char *name, int fd, struct error *err);
+
 /*
  * The next message, which is to be freed with json_free. Returns 0 when none has
  * come within timeout_ms, -1 when QEMU has closed or sent what is none.
  */
 int qmp_receive(struct qmp *qmp, int timeout_ms, struct json **message, struct error *err);
+
+/* --- the command line --- */
+
+#define QEMU_ARGUMENTS_MAX 96
+#define QEMU_MACHINES	   2
+
+struct qemu_machine {
+	const char *type, *serial, *balloon;
+};
+
+/* In the order in which they are tried. */
+extern const struct qemu_machine qemu_machines[QEMU_MACHINES];
+
+struct qemu_command {
+	const char *words[QEMU_ARGUMENTS_MAX]; /* ends with NULL */
+	size_t count;
+	size_t described; /* the words from here on say what the machine is, not whose */
+	char memory[24], vcpus[16], uuid[37], append[256], serial[64], object[128];
+	struct {
+		char chardev[64], device[128];
+	} ports[VM_PORTS_MAX];
+};
+
+/*
+ * Fills command, which keeps pointers into config. ports: how many the channel has.
+ * restored: it does not boot, but waits for a state (vm_qemu_template.c).
+ */
+void qemu_command_make(struct qemu_command *command, const struct vm_config *config,
+		       const struct qemu_machine *machine, size_t ports, bool kvm, bool restored);
+
+/* --- templates --- */
+
+struct qemu_template {
+	char name[37]; /* of what is made from the same description; "" = none */
+	int memory, state;
+};
+
+#define QEMU_TEMPLATE_NONE                \
+	{                                 \
+		.memory = -1, .state = -1 \
+	}
+
+struct qemu_process;
+
+/*
+ * Names the template for a machine that is to boot by this command. Its name
+ * changes with whatever the guest could see of the command, and with QEMU, kernel
+ * and initramfs.
+ */
+int qemu_template_name(struct qemu_template *template, const struct settings *settings,
+		       const struct qemu_command *command, struct error *err);
+
+/* Opens its files. False: there is none. */
+bool qemu_template_open(struct qemu_template *template);
+void qemu_template_close(struct qemu_template *template);
+void qemu_template_remove(const struct qemu_template *template);
+
+/*
+ * Lets a paused machine boot until its guest has opened all ports, the last thing
+ * that it does before it waits for the host, and keeps what it is then. It is
+ * paused again afterwards, whatever the result, unless it has ended. memory: the
+ * guest's.
+ */
+int qemu_template_keep(const struct qemu_template *template, struct qemu_process *process,
+		       size_t ports, int memory, struct error *err);
+
+/* Continues from the state, in a machine that has got a copy of the memory; paused. */
+int qemu_template_restore(const struct qemu_template *template, struct qemu_process *process,
+			  struct error *err);
+
+/* Copies what is not zero; holes stay holes. */
+int qemu_template_copy(int from, int to, struct error *err);
 
 /* --- the process --- */
 
@@ -66,16 +143,26 @@ struct qemu_process {
 	}
 
 /* Descriptors of the new QEMU. Its user need not be able to reach kernel and initramfs by path. */
-enum { QEMU_QMP_FD = 3, QEMU_KERNEL_FD, QEMU_INITRAMFS_FD, QEMU_PORTS_FD };
+enum {
+	QEMU_QMP_FD = 3,
+	QEMU_KERNEL_FD,
+	QEMU_INITRAMFS_FD,
+	QEMU_MEMORY_FD,
+	QEMU_CONTENT_FD, /* not QEMU's: closed before it runs */
+	QEMU_PORTS_FD,
+};
 
 #define QEMU_QMP       "socket,id=qmp,fd=3"
 #define QEMU_KERNEL    "/proc/self/fd/4"
 #define QEMU_INITRAMFS "/proc/self/fd/5"
+#define QEMU_MEMORY    "/proc/self/fd/6"
 
 struct qemu_request {
 	const struct settings *settings;
 	const char *const *arguments; /* NULL-terminated, with its name */
 	const char *cgroup;	      /* NULL = ours */
+	int memory;		      /* the guest's, a file; -1 = QEMU has it in itself */
+	int content;		      /* copied into it before QEMU runs; -1 = nothing */
 	const int *ports;	      /* the channel's, at most VM_PORTS_MAX */
 	size_t ports_count;
 	bool kvm; /* it gets a /dev/kvm */
@@ -109,6 +196,8 @@ void qemu_version(const char *qemu, char *version, size_t size);
 int qemu_kill_by_uuid(const char *uuid, struct error *err);
 
 /* --- the host --- */
+
+#define QEMU_FACTS_DIRECTORY "/run/vxn/qemu"
 
 /*
  * May /dev/kvm be used? When it is there a guest is run to find out, as some open

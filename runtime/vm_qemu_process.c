@@ -85,6 +85,8 @@ static int place_fds(const struct start *start)
 		[QEMU_QMP_FD] = start->qmp,
 		[QEMU_KERNEL_FD] = start->kernel,
 		[QEMU_INITRAMFS_FD] = start->initramfs,
+		[QEMU_MEMORY_FD] = start->request->memory,
+		[QEMU_CONTENT_FD] = start->request->content,
 	};
 	const int count = QEMU_PORTS_FD + (int)start->request->ports_count;
 	int aside[sizeof(fds) / sizeof(fds[0])];
@@ -132,6 +134,10 @@ static int become_qemu(const struct start *start, struct error *err)
 		return -1;
 	if (request->kvm && give_kvm(start, err))
 		return -1;
+	/* now, so that it counts in that cgroup */
+	if (request->content >= 0 && qemu_template_copy(QEMU_CONTENT_FD, QEMU_MEMORY_FD, err))
+		return -1;
+	close(QEMU_CONTENT_FD);
 	if (chdir("/"))
 		return error_set(err, errno, "chdir /");
 	if (give_up_privileges(start, err))

@@ -91,7 +91,7 @@ int qmp_execute(struct qmp *qmp, const char *command, const char *arguments, str
 {
 	CLEANUP_JSON struct json *answer = NULL;
 	CLEANUP_FREE char *why = NULL;
-	char line[160];
+	char line[256];
 	int length = snprintf(line, sizeof(line), "{\"execute\": \"%s\", \"arguments\": {%s}}\n",
 			      command, arguments ? arguments : "");
 
@@ -108,6 +108,34 @@ int qmp_execute(struct qmp *qmp, const char *command, const char *arguments, str
 	error_set(err, 0, "QEMU refuses %s: %.400s", command, why ? why : "no reason given");
 	error_sanitize(err->message);
 	return -1;
+}
+
+int qmp_give_fd(struct qmp *qmp, const char *name, int fd, struct error *err)
+{
+	CLEANUP_JSON struct json *answer = NULL;
+	char line[120];
+	union {
+		struct cmsghdr header;
+		char space[CMSG_SPACE(sizeof(int))];
+	} control = { .header = { .cmsg_level = SOL_SOCKET,
+				  .cmsg_type = SCM_RIGHTS,
+				  .cmsg_len = CMSG_LEN(sizeof(int)) } };
+	struct iovec text = { .iov_base = line };
+	struct msghdr message = { .msg_iov = &text,
+				  .msg_iovlen = 1,
+				  .msg_control = &control,
+				  .msg_controllen = sizeof(control.space) };
+
+	memcpy(CMSG_DATA(&control.header), &fd, sizeof(fd));
+	text.iov_len = (size_t)snprintf(line, sizeof(line),
+					"{\"execute\": \"getfd\", \"arguments\": {\"fdname\": "
+					"\"%s\"}}\n",
+					name);
+	if (sendmsg(qmp->fd, &message, MSG_NOSIGNAL) != (ssize_t)text.iov_len)
+		return error_set(err, errno, "give QEMU a file");
+	if (receive_answer(qmp, &answer, err))
+		return -1;
+	return json_member(answer, "return") ? 0 : error_set(err, 0, "QEMU refuses getfd");
 }
 
 int qmp_start(struct qmp *qmp, struct error *err)

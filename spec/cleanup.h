@@ -21,6 +21,7 @@ static inline void cleanup_close_(int *fd)
 {
 	if (*fd >= 0)
 		close(*fd);
+	*fd = -1;
 }
 
 #define CLEANUP_FREE  CLEANUP(cleanup_free_)

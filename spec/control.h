@@ -59,7 +59,7 @@ struct control_message {
 	size_t shares_count;
 	uint64_t
 		shm_size; /* bytes of the host's /dev/shm for it, which is not shared; 0 = unknown */
-	char *hostname; /* the host's, for a container that has none of its own; NULL = unknown */
+	char *hostname;	  /* the host's, for a container that has none of its own; NULL = unknown */
 	int32_t signal;
 	bool all;
 	uint16_t width, height; /* characters */

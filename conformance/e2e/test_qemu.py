@@ -1,10 +1,12 @@
 """9: what only the QEMU back end has: the accelerator, QEMU's own faults, and how it is confined."""
+import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import time
 
-from harness import SETTINGS, exit_status, test, wait_until
+from harness import SETTINGS, exit_status, sha256, test, wait_until
 from hypervisor import CURRENT, read
 from inventory import Inventory, left_since
 from test_faults import Running, after_death, create, gone, refused
@@ -12,6 +14,7 @@ from test_leaks import monitor_of
 
 QEMU = "/usr/bin/qemu-system-x86_64"
 FACTS = "/run/vxn/qemu"
+TEMPLATES = FACTS + "/templates"
 # A /dev of its own for "$@", with /dev/kvm as the first word says: absent, or a device that is none.
 OTHER_KVM = """
 kvm=$1; shift
@@ -108,10 +111,16 @@ def other_qemu(t):
 
 @test(9, limit=180, vxn=True, only="qemu")
 def killed_at_boot(t):
-    """QEMU killed at each stage of create"""
+    """QEMU killed at each stage of create, of a VM that boots and of one from a template"""
     before = Inventory()
     bundle = t.bundle(["sleep", "1000"])
-    for delay in (0, 0.02, 0.1, 0.3, 0.5):
+    with t.settings(qemu_template="off"):
+        kill_at(t, bundle, before, (0, 0.02, 0.1, 0.3, 0.5))
+    kill_at(t, bundle, before, (0, 0.02, 0.05, 0.1))
+
+
+def kill_at(t, bundle, before, delays):
+    for delay in delays:
         id = t.claim()
         with open(t.file("errors"), "w+") as errors:
             process = t.spawn(t.runtime_argv("create", "--bundle", bundle, id), stdin=subprocess.DEVNULL,
@@ -130,6 +139,108 @@ def killed_at_boot(t):
             t.ok(f"killed after {delay} s: create fails, and says that of QEMU or the VM",
                  status == 1 and ("QEMU" in words or "VM" in words), (status, words))
         gone(t, f"killed after {delay} s", id, before)
+
+
+def templates():
+    return sorted(os.listdir(TEMPLATES)) if os.path.isdir(TEMPLATES) else []
+
+
+def is_restored(id):
+    return "-incoming" in read(f"/proc/{CURRENT.vms(id)[0]}/cmdline").split("\0")
+
+
+CHANCE = "cat /proc/sys/kernel/random/boot_id /proc/sys/kernel/random/uuid; od -An -tx1 -N16 /dev/urandom; date +%s"
+
+
+@test(9, limit=180, vxn=True, only="qemu")
+def template(t):
+    """a VM continues from one that has booted, with chance and time of its own"""
+    before = Inventory()
+    shutil.rmtree(TEMPLATES, ignore_errors=True)
+    first = t.start()
+    t.equal("the first one boots", is_restored(first.id), False)
+    kept = templates()
+    t.equal("and is kept", [len(kept), [name for name in kept if name.startswith("new-")]], [1, []])
+    others = [t.start() for _ in range(2)]
+    t.equal("the next ones do not boot", [is_restored(other.id) for other in others], [True, True])
+    lines = [one.sh(CHANCE).out.split("\n")[:4] for one in [first, *others]]
+    for index, name in enumerate(("boot_id", "uuid", "urandom")):
+        t.equal(f"each has its own {name}", len({line[index] for line in lines}), 3, lines)
+    t.ok("each has the time", all(abs(int(line[3]) - time.time()) < 5 for line in lines), lines)
+    modes = {name: oct(os.stat(os.path.join(TEMPLATES, kept[0], name)).st_mode & 0o777) for name in ("memory", "state")}
+    t.equal("only root reads a template", modes, {"memory": "0o600", "state": "0o600"})
+    content = sha256(open(f"{TEMPLATES}/{kept[0]}/memory", "rb").read())
+    for one in [first, *others]:
+        t.rt("delete", "--force", one.id)
+    t.equal("and no guest has changed it", sha256(open(f"{TEMPLATES}/{kept[0]}/memory", "rb").read()), content)
+    for memory in (100, 110, 120, 130):
+        with t.settings(memory=memory):
+            t.equal(f"with {memory} MiB it runs", t.run(["echo", "hello"]).out, "hello\n")
+    now = templates()
+    t.ok("at most four are kept, the ones used last", len(now) == 4 and kept[0] not in now, (kept, now))
+    other = t.file("initramfs", open("/usr/lib/vxn/initramfs.cpio", "rb").read())
+    with t.settings(initramfs=other, memory=130):
+        t.equal("with another initramfs it runs", t.run(["echo", "hello"]).out, "hello\n")
+    t.ok("from another template", set(templates()) - set(now), (now, templates()))
+    with t.settings(qemu_template="off", memory=140):
+        was = templates()
+        one = t.start()
+        t.equal("switched off, each boots, and none is kept", (is_restored(one.id), templates() == was), (False, True))
+        t.rt("delete", "--force", one.id)
+    t.equal("nothing is left", left_since(before), [])
+
+
+@test(9, limit=240, vxn=True, only="qemu")
+def template_faults(t):
+    """a template that is damaged, has no room, or whose maker is killed"""
+    before = Inventory()
+    bundle = t.bundle(["echo", "hello"])
+
+    def run(name):
+        mark = len(log_of(t))
+        result = t.rt("run", "--bundle", bundle, t.claim())
+        t.equal(f"{name}: it runs", (result.status, result.out, result.err), (0, "hello\n", ""), result)
+        return log_of(t, mark)
+
+    shutil.rmtree(TEMPLATES, ignore_errors=True)
+    run("none yet")
+    [name] = templates()
+    os.truncate(f"{TEMPLATES}/{name}/state", 5000)
+    log = run("a state that is cut off")
+    t.ok("the log says so", f"does not continue from template {name}" in log, log)
+    t.equal("it is removed", templates(), [])
+    run("made anew")
+    os.unlink(f"{TEMPLATES}/{name}/memory")
+    run("no memory")
+    t.equal("it is another one", sorted(os.listdir(f"{TEMPLATES}/{name}")) if templates() == [name] else templates(),
+            ["memory", "state"])
+    shutil.rmtree(TEMPLATES)
+    os.mkdir(TEMPLATES)
+    t.command(["mount", "-t", "tmpfs", "-o", "size=1m", "none", TEMPLATES])
+    log = run("no room")
+    t.ok("no room: the log says so", "No space left" in log, log)
+    t.equal("no room: nothing is there", templates(), [])
+    t.command(["umount", TEMPLATES])
+    for victim in ("vxn-monitor", "qemu", "create"):
+        shutil.rmtree(TEMPLATES)
+        id = t.claim()
+        process = t.spawn(t.runtime_argv("create", "--bundle", bundle, id), stdin=subprocess.DEVNULL,
+                          stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        t.need(f"{victim} killed: it is making one", wait_until(templates, 20, 0.0005))
+        pid = {"create": process.pid, "vxn-monitor": dict(monitor_of(id)).get("vxn-monitor"),
+               "qemu": int((CURRENT.vms(id) or [0])[0])}[victim]
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+        process.wait(20)
+        gone(t, f"{victim} killed", id, before)
+        wait_until(lambda: not monitor_of(id), 10)
+        for name in templates():
+            t.ok(f"{victim} killed: what is there is whole, or unfinished", name.startswith("new-") or
+                 sorted(os.listdir(f"{TEMPLATES}/{name}")) == ["memory", "state"], name)
+            os.utime(f"{TEMPLATES}/{name}", (0, 0))
+        run(f"after {victim}")
+        t.equal(f"after {victim}: nothing unfinished is left", [name for name in templates() if name.startswith("new-")], [])
+    t.equal("nothing is left", left_since(before), [])
 
 
 @test(9, limit=120, vxn=True, only="qemu")
