@@ -92,6 +92,8 @@ static int set_up(struct init *init, struct error *err)
 		return -1;
 	/* Inherited by the relay; a container's processes set their own. */
 	write_setting("/proc/self/oom_score_adj", "-1000");
+	/* When what was in use a second ago does not fit, somebody has to go. */
+	write_setting("/sys/kernel/mm/lru_gen/min_ttl_ms", "1000");
 	/* What a container may have open is the engine's to limit. */
 	write_setting("/proc/sys/fs/nr_open", "1073741816");
 	if (set_up_signals(init, err) < 0 || boot_obey_shutdown(err) < 0 ||
