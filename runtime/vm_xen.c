@@ -232,10 +232,22 @@ static int xen_create(const struct vm_config *config, struct vm **result, struct
 	return 0;
 }
 
-static int get_info(struct vm *vm, libxl_dominfo *info, struct error *err)
-{
-	int result = libxl_domain_info(vm->ctx, info, vm->domid);
+struct domain_state {
+	bool paused, ended;
+	uint64_t memory_mib;
+};
 
+static int get_state(struct vm *vm, struct domain_state *state, struct error *err)
+{
+	libxl_dominfo info;
+	int result;
+
+	libxl_dominfo_init(&info);
+	result = libxl_domain_info(vm->ctx, &info, vm->domid);
+	*state = (struct domain_state){ .paused = info.paused,
+					.ended = info.shutdown,
+					.memory_mib = info.current_memkb / 1024 };
+	libxl_dominfo_dispose(&info);
 	if (result)
 		return error_set(err, 0, "ask for domain %u: libxl error %d", vm->domid, result);
 	return 0;
@@ -243,17 +255,12 @@ static int get_info(struct vm *vm, libxl_dominfo *info, struct error *err)
 
 static int xen_pause(struct vm *vm, struct error *err)
 {
-	libxl_dominfo info;
-	bool ended;
+	struct domain_state state;
 	int result;
 
-	libxl_dominfo_init(&info);
-	result = get_info(vm, &info, err);
-	ended = info.shutdown;
-	libxl_dominfo_dispose(&info);
-	if (result)
+	if (get_state(vm, &state, err))
 		return -1;
-	if (ended)
+	if (state.ended)
 		return error_set(err, 0, "pause domain %u: it has ended", vm->domid);
 	result = libxl_domain_pause(vm->ctx, vm->domid, NULL);
 	if (result)
@@ -272,14 +279,12 @@ static int xen_unpause(struct vm *vm, struct error *err)
 
 static int xen_paused(struct vm *vm, bool *paused, struct error *err)
 {
-	libxl_dominfo info;
-	int result;
+	struct domain_state state;
 
-	libxl_dominfo_init(&info);
-	result = get_info(vm, &info, err);
-	*paused = info.paused;
-	libxl_dominfo_dispose(&info);
-	return result;
+	if (get_state(vm, &state, err))
+		return -1;
+	*paused = state.paused;
+	return 0;
 }
 
 static int xen_set_memory(struct vm *vm, uint64_t memory_mib, struct error *err)
@@ -295,14 +300,12 @@ static int xen_set_memory(struct vm *vm, uint64_t memory_mib, struct error *err)
 
 static int xen_memory(struct vm *vm, uint64_t *memory_mib, struct error *err)
 {
-	libxl_dominfo info;
-	int result;
+	struct domain_state state;
 
-	libxl_dominfo_init(&info);
-	result = get_info(vm, &info, err);
-	*memory_mib = info.current_memkb / 1024;
-	libxl_dominfo_dispose(&info);
-	return result;
+	if (get_state(vm, &state, err))
+		return -1;
+	*memory_mib = state.memory_mib;
+	return 0;
 }
 
 static int xen_shutdown(struct vm *vm, struct error *err)
