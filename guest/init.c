@@ -96,11 +96,14 @@ static int set_up(struct init *init, struct error *err)
 	write_setting("/sys/kernel/mm/lru_gen/min_ttl_ms", "1000");
 	/* What a container may have open is the engine's to limit. */
 	write_setting("/proc/sys/fs/nr_open", "1073741816");
+	/* Its conversation with the host goes on beside the rest, ... */
+	if (init->options.channel == &channel_vchan && start_relay(init, err) < 0)
+		return -1;
 	if (set_up_signals(init, err) < 0 || boot_obey_shutdown(err) < 0 ||
 	    boot_loopback(err) < 0 || cgroup_enable_controllers(err) < 0)
 		return -1;
-	/* Last: a host that sees the channel opened may keep this VM as a template. */
-	if (start_relay(init, err) < 0)
+	/* ... but a host that sees ports opened may keep this VM as a template. */
+	if (init->options.channel != &channel_vchan && start_relay(init, err) < 0)
 		return -1;
 	return watch(init, init->relay_socket, &init->relay_socket, err);
 }
