@@ -18,6 +18,7 @@
 
 #include "cgroup_internal.h"
 #include "cleanup.h"
+#include "monotonic.h"
 
 #define REMOVE_TIMEOUT_MS 5000
 #define REMOVE_POLL_MS	  5
@@ -305,21 +306,13 @@ static int remove_below(int parent, const char *name, int depth)
 	return unlinkat(parent, name, AT_REMOVEDIR) < 0 && errno != ENOENT ? -1 : 0;
 }
 
-static long long now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * 1000LL + now.tv_nsec / 1000000;
-}
-
 /* A killed process leaves its cgroup only when it is reaped by whoever has to. */
-static int remove_directory(const char *directory, long long deadline, struct error *err)
+static int remove_directory(const char *directory, int64_t deadline, struct error *err)
 {
 	const struct timespec pause = { .tv_nsec = REMOVE_POLL_MS * 1000000L };
 
 	while (remove_below(AT_FDCWD, directory, 0) < 0) {
-		if (errno != EBUSY || now_ms() >= deadline)
+		if (errno != EBUSY || monotonic_ms() >= deadline)
 			return error_set(err, errno, "remove the cgroup %s", directory);
 		nanosleep(&pause, NULL);
 	}
@@ -329,7 +322,7 @@ static int remove_directory(const char *directory, long long deadline, struct er
 int cgroup_remove(const char *directory, struct error *err)
 {
 	CLEANUP_HIERARCHIES struct cgroup_hierarchies hierarchies = { .count = 0 };
-	long long deadline = now_ms() + REMOVE_TIMEOUT_MS;
+	int64_t deadline = monotonic_ms() + REMOVE_TIMEOUT_MS;
 	int result = 0;
 
 	if (cgroup_hierarchies_read(&hierarchies, err) < 0)

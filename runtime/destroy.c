@@ -10,7 +10,6 @@
 #include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "cgroup.h"
@@ -18,6 +17,7 @@
 #include "config.h"
 #include "log.h"
 #include "monitor_client.h"
+#include "monotonic.h"
 #include "process_identity.h"
 #include "textfile.h"
 
@@ -25,14 +25,6 @@
 #define KILL_TIMEOUT_MS	   5000
 #define CONFIG_SIZE_MAX	   (64u << 20)
 #define RETRY_MS	   5
-
-static int64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 /* The last means: its death frees the lock, and the cleanup destroys its VM. */
 static int kill_monitor(const struct container *container, int socket, struct error *err)
@@ -58,7 +50,7 @@ static int ask_monitor(const struct container *container, int64_t until, struct 
 {
 	const struct monitor_request request = { .op = MONITOR_DESTROY };
 	CLEANUP_CLOSE int socket = monitor_connect(container, NULL);
-	int64_t left = until - now_ms();
+	int64_t left = until - monotonic_ms();
 	struct error why = { 0 };
 
 	if (socket < 0)
@@ -75,9 +67,9 @@ static int ask_monitor(const struct container *container, int64_t until, struct 
  */
 static int end_monitor(const struct container *container, struct error *err)
 {
-	int64_t until = now_ms() + MONITOR_TIMEOUT_MS;
+	int64_t until = monotonic_ms() + MONITOR_TIMEOUT_MS;
 
-	while (container_monitor_alive(container) && now_ms() < until) {
+	while (container_monitor_alive(container) && monotonic_ms() < until) {
 		if (ask_monitor(container, until, err))
 			return -1;
 		poll(NULL, 0, RETRY_MS);
@@ -159,7 +151,7 @@ static int clean_up_vm(const struct container *container, struct error *err)
 /* Returns the lock; -1 with err set, errnum ENOENT when somebody else has removed it all. */
 static int end_vm(const struct container *container, struct error *err)
 {
-	int64_t until = now_ms() + MONITOR_TIMEOUT_MS;
+	int64_t until = monotonic_ms() + MONITOR_TIMEOUT_MS;
 	int result, lock;
 
 	for (;;) {
@@ -176,7 +168,7 @@ static int end_vm(const struct container *container, struct error *err)
 			return -1;
 		}
 		/* another delete, or a monitor that has just started */
-		if (!container_monitor_alive(container) || now_ms() >= until)
+		if (!container_monitor_alive(container) || monotonic_ms() >= until)
 			return -1;
 	}
 }

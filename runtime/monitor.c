@@ -17,12 +17,12 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "cgroup.h"
 #include "cleanup.h"
 #include "log.h"
+#include "monotonic.h"
 #include "textfile.h"
 #include "wire.h"
 
@@ -31,18 +31,10 @@
 #define LOCK_TRIES		  50
 #define LOCK_RETRY_MS		  10
 
-int64_t monitor_now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 void monitor_stage(const struct monitor *monitor, const char *name)
 {
 	log_debug("stage %s after %lld ms", name,
-		  (long long)(monitor_now_ms() - monitor->started_ms));
+		  (long long)(monotonic_ms() - monitor->started_ms));
 }
 
 void monitor_set_status(struct monitor *monitor, enum container_status status)
@@ -134,7 +126,7 @@ static void check_deadline(struct monitor *monitor)
 {
 	struct error err = { 0 };
 
-	if (!monitor->deadline_ms || monitor_now_ms() < monitor->deadline_ms)
+	if (!monitor->deadline_ms || monotonic_ms() < monitor->deadline_ms)
 		return;
 	error_set(&err, 0, "%s", monitor->deadline_reason);
 	monitor_end(monitor, &err);
@@ -146,7 +138,7 @@ static int loop_timeout(const struct monitor *monitor)
 
 	if (!monitor->deadline_ms)
 		return -1;
-	left = monitor->deadline_ms - monitor_now_ms();
+	left = monitor->deadline_ms - monotonic_ms();
 	/* the console's fd may not be there yet, so look again soon */
 	return left < 0 ? 0 : left > 200 ? 200 : (int)left;
 }
@@ -175,7 +167,7 @@ static void serve(struct monitor *monitor)
 /* The verb that waits is told why; create reads the answer after it has asked. */
 static void report_failed_create(struct monitor *monitor)
 {
-	int64_t until = monitor_now_ms() + CREATE_REQUEST_TIMEOUT_MS;
+	int64_t until = monotonic_ms() + CREATE_REQUEST_TIMEOUT_MS;
 	struct monitor_client *creator = monitor->clients;
 	struct pollfd asked = { .events = POLLIN };
 
@@ -184,7 +176,7 @@ static void report_failed_create(struct monitor *monitor)
 	if (!creator || monitor->abandoned)
 		return;
 	asked.fd = creator->fd;
-	while (!monitor->processes && !monitor->abandoned && monitor_now_ms() < until &&
+	while (!monitor->processes && !monitor->abandoned && monotonic_ms() < until &&
 	       poll(&asked, 1, 1000) >= 0)
 		if (asked.revents) {
 			monitor_client_receive(monitor, creator);
@@ -381,7 +373,7 @@ int main(int argc, char **argv)
 	int result;
 
 	signal(SIGPIPE, SIG_IGN);
-	monitor.started_ms = monitor_now_ms();
+	monitor.started_ms = monotonic_ms();
 	result = parse_arguments(&monitor, argc, argv, &root, &err);
 	command = result ? "" : argv[optind];
 	if (!result)

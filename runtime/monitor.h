@@ -98,8 +98,6 @@ struct monitor {
 	struct error end; /* why it ends, when that is an error */
 };
 
-/* monitor.c */
-int64_t monitor_now_ms(void);
 /* A line of the debug log, with the time since the monitor's start: conformance/bench reads it. */
 void monitor_stage(const struct monitor *monitor, const char *name);
 void monitor_set_status(struct monitor *monitor, enum container_status status);

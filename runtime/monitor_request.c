@@ -17,6 +17,7 @@
 #include "cleanup.h"
 #include "fdpass.h"
 #include "log.h"
+#include "monotonic.h"
 #include "process_identity.h"
 
 #define REQUEST_FDS_MAX 5
@@ -304,7 +305,7 @@ static int request_kill(struct monitor *monitor, struct monitor_client *client,
 		return error_set(err, 0, "container not running");
 	if (request->signal == SIGKILL && !monitor->deadline_ms) {
 		/* a guest that does not obey is ended with its VM */
-		monitor->deadline_ms = monitor_now_ms() + KILL_GRACE_MS;
+		monitor->deadline_ms = monotonic_ms() + KILL_GRACE_MS;
 		monitor->deadline_reason = "the guest did not end a killed container";
 	}
 	return monitor_process_signal(monitor, 1, request->signal, request->flags & MONITOR_ALL,

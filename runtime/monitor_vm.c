@@ -21,6 +21,7 @@
 #include "cleanup.h"
 #include "fdpass.h"
 #include "log.h"
+#include "monotonic.h"
 
 /* How long the io process may take to end after its guest has. */
 #define IO_END_MS 300
@@ -136,7 +137,7 @@ int monitor_boot(struct monitor *monitor, struct error *err)
 		.settings = &monitor->settings,
 	};
 
-	monitor->deadline_ms = monitor_now_ms() + monitor->settings.boot_timeout_s * 1000;
+	monitor->deadline_ms = monotonic_ms() + monitor->settings.boot_timeout_s * 1000;
 	monitor->deadline_reason = "the guest did not answer in time (boot_timeout)";
 	if (check_files(&monitor->settings, err))
 		return -1;

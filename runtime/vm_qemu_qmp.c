@@ -10,20 +10,12 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "cleanup.h"
 #include "json.h"
 #include "log.h"
-
-static int64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
+#include "monotonic.h"
 
 /* Parses the first line of the buffer. Returns 0 when there is no whole one. */
 static int take_line(struct qmp *qmp, struct json **message, struct error *err)
@@ -45,13 +37,13 @@ static int take_line(struct qmp *qmp, struct json **message, struct error *err)
 
 int qmp_receive(struct qmp *qmp, int timeout_ms, struct json **message, struct error *err)
 {
-	int64_t until = now_ms() + timeout_ms;
+	int64_t until = monotonic_ms() + timeout_ms;
 	int result;
 
 	*message = NULL;
 	while (!(result = take_line(qmp, message, err))) {
 		struct pollfd ready = { .fd = qmp->fd, .events = POLLIN };
-		int64_t left = until - now_ms();
+		int64_t left = until - monotonic_ms();
 		ssize_t n = read(qmp->fd, qmp->buffer + qmp->used, QMP_SIZE - qmp->used);
 
 		if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
@@ -70,10 +62,10 @@ int qmp_receive(struct qmp *qmp, int timeout_ms, struct json **message, struct e
 /* The next message that is no event. */
 static int receive_answer(struct qmp *qmp, struct json **answer, struct error *err)
 {
-	int64_t until = now_ms() + QEMU_TIMEOUT_MS;
+	int64_t until = monotonic_ms() + QEMU_TIMEOUT_MS;
 
 	for (;;) {
-		int64_t left = until - now_ms();
+		int64_t left = until - monotonic_ms();
 		int result = qmp_receive(qmp, left > 0 ? (int)left : 0, answer, err);
 
 		if (result < 0)

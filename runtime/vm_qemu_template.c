@@ -30,6 +30,7 @@
 #include "cleanup.h"
 #include "json.h"
 #include "log.h"
+#include "monotonic.h"
 
 #define TEMPLATES QEMU_FACTS_DIRECTORY "/templates"
 /* Each takes some 40 MiB of the host's memory. */
@@ -236,20 +237,12 @@ int qemu_template_copy(int from, int to, struct error *err)
 
 /* --- keeping and restoring --- */
 
-static int64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 /* Until the guest has opened that many ports. */
 static int wait_for_ports(struct qmp *qmp, size_t ports, struct error *err)
 {
-	int64_t until = now_ms() + BOOT_MS, left;
+	int64_t until = monotonic_ms() + BOOT_MS, left;
 
-	while (ports && (left = until - now_ms()) > 0) {
+	while (ports && (left = until - monotonic_ms()) > 0) {
 		CLEANUP_JSON struct json *message = NULL;
 		CLEANUP_FREE char *event = NULL;
 		int result = qmp_receive(qmp, (int)left, &message, err);
@@ -279,7 +272,7 @@ static int ignore_memory(struct qmp *qmp, struct error *err)
 static int wait_for_status(struct qmp *qmp, const char *query, const char *good, const char *bad,
 			   struct error *err)
 {
-	int64_t until = now_ms() + MIGRATE_MS;
+	int64_t until = monotonic_ms() + MIGRATE_MS;
 
 	do {
 		CLEANUP_JSON struct json *answer = NULL;
@@ -293,7 +286,7 @@ static int wait_for_status(struct qmp *qmp, const char *query, const char *good,
 		if (status && !strcmp(status, bad))
 			return error_set(err, 0, "%s: %s", query, bad);
 		nanosleep(&(struct timespec){ .tv_nsec = POLL_MS * 1000000L }, NULL);
-	} while (now_ms() < until);
+	} while (monotonic_ms() < until);
 	return error_set(err, ETIMEDOUT, "%s", query);
 }
 

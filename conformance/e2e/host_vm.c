@@ -9,11 +9,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 #include <uuid/uuid.h>
 
 #include "runtime/vm.h"
+#include "monotonic.h"
 
 #define MEMORY_MIB 192
 #define LESS_MIB   128
@@ -28,22 +28,14 @@ static void check(bool good, const char *name, const char *why)
 	failed |= !good;
 }
 
-static int64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 /* Reads the console for that long, or until there was something. Returns the bytes read. */
 static size_t console(const struct vm_backend *backend, struct vm *vm, int ms, bool first)
 {
-	int64_t until = now_ms() + ms;
+	int64_t until = monotonic_ms() + ms;
 	size_t total = 0;
 	char text[4096];
 
-	while (now_ms() < until && !(first && total)) {
+	while (monotonic_ms() < until && !(first && total)) {
 		struct pollfd ready = { .fd = backend->console_fd(vm), .events = POLLIN };
 		ssize_t n = ready.fd >= 0 ? read(ready.fd, text, sizeof(text)) : 0;
 
@@ -78,7 +70,7 @@ static bool is_paused(const struct vm_backend *backend, struct vm *vm, struct er
 static bool reaches_memory(const struct vm_backend *backend, struct vm *vm, uint64_t wanted,
 			   struct error *err)
 {
-	int64_t until = now_ms() + 20000;
+	int64_t until = monotonic_ms() + 20000;
 	uint64_t has = 0;
 
 	do {
@@ -87,7 +79,7 @@ static bool reaches_memory(const struct vm_backend *backend, struct vm *vm, uint
 		if (has + SLACK_MIB >= wanted && has <= wanted + SLACK_MIB)
 			return true;
 		poll(NULL, 0, 100);
-	} while (now_ms() < until);
+	} while (monotonic_ms() < until);
 	error_set(err, 0, "it has %" PRIu64 " MiB", has);
 	return false;
 }
@@ -117,10 +109,10 @@ static void use(const struct vm_backend *backend, struct vm *vm)
 
 static enum vm_end wait_end(const struct vm_backend *backend, struct vm *vm)
 {
-	int64_t until = now_ms() + 20000;
+	int64_t until = monotonic_ms() + 20000;
 	enum vm_end end;
 
-	while ((end = backend->ended(vm)) == VM_RUNS && now_ms() < until) {
+	while ((end = backend->ended(vm)) == VM_RUNS && monotonic_ms() < until) {
 		struct pollfd event = { .fd = backend->event_fd(vm), .events = POLLIN };
 
 		poll(&event, 1, 1000);
