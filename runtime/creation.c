@@ -227,7 +227,6 @@ static void close_pty_slaves(struct pty *pty)
 {
 	cleanup_close_(&pty->slave);
 	cleanup_close_(&pty->io);
-	pty->slave = pty->io = -1;
 }
 
 int creation_run(const struct creation_request *request, struct creation *creation,
@@ -305,5 +304,4 @@ void creation_free(struct creation *creation)
 	state_free(&creation->state);
 	pty_close(&creation->pty);
 	cleanup_close_(&creation->monitor);
-	creation->monitor = -1;
 }

@@ -38,21 +38,15 @@ struct launch {
 	bool complete;
 };
 
-static void close_fd(int *fd)
-{
-	cleanup_close_(fd);
-	*fd = -1;
-}
-
 static void launch_release(struct launch *launch)
 {
 	for (int i = 0; i < 2; i++) {
-		close_fd(&launch->socket[i]);
-		close_fd(&launch->status[i]);
+		cleanup_close_(&launch->socket[i]);
+		cleanup_close_(&launch->status[i]);
 	}
-	close_fd(&launch->null);
+	cleanup_close_(&launch->null);
 	for (size_t i = 0; i < launch->cgroups_count; i++)
-		close_fd(&launch->cgroups[i]);
+		cleanup_close_(&launch->cgroups[i]);
 	launch->cgroups_count = 0;
 }
 
@@ -275,8 +269,8 @@ int launch_standin(const struct launch_request *request, struct launched *launch
 		return error_set(err, errno, "start vxn-launch");
 	if (launch.launcher == 0)
 		run_launcher(request, &launch, &command, caller);
-	close_fd(&launch.status[1]);
-	close_fd(&launch.socket[1]);
+	cleanup_close_(&launch.status[1]);
+	cleanup_close_(&launch.socket[1]);
 	if (settle(&launch, follow(&launch, err), err) < 0)
 		return -1;
 	launched->pid = launch.standin;

@@ -62,7 +62,6 @@ void pty_close(struct pty *pty)
 	cleanup_close_(&pty->master);
 	cleanup_close_(&pty->slave);
 	cleanup_close_(&pty->io);
-	pty->master = pty->slave = pty->io = -1;
 }
 
 static int connect_console(const char *path, struct error *err)

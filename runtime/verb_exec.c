@@ -203,7 +203,6 @@ static int run(struct exec *exec, const struct globals *globals, const char *id,
 	cleanup_close_(&exec->standin.socket);
 	cleanup_close_(&exec->pty.slave);
 	cleanup_close_(&exec->pty.io);
-	exec->standin.socket = exec->pty.slave = exec->pty.io = -1;
 	if (exec->detach)
 		return 0;
 	return foreground_wait(exec->standin.pid, exec->pty.master, err);

@@ -201,15 +201,16 @@ static int start(struct vm *vm, const struct vm_config *config, const struct qem
 {
 	CLEANUP_CLOSE int memory = make_memory(config, err);
 	const char *whose = config->settings->qemu;
+	size_t ports = count_ports(config);
 	struct qemu_command command;
 	struct error why = { 0 };
 
-	qemu_command_make(&command, config, machine, count_ports(config), kvm, false);
+	qemu_command_make(&command, config, machine, ports, kvm, false);
 	if (template && qemu_template_name(template, config->settings, &command, &why))
 		log_info("no template of %s: %s", whose, why.message);
 	vm->restored = template && template->name[0] && qemu_template_open(template);
 	if (vm->restored)
-		qemu_command_make(&command, config, machine, count_ports(config), kvm, true);
+		qemu_command_make(&command, config, machine, ports, kvm, true);
 	if (memory < 0 || start_process(vm, config, &command, memory,
 					vm->restored ? template->memory : -1, kvm, err))
 		return -1;

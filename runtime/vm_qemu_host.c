@@ -40,13 +40,18 @@ static char *read_fact(const char *path)
 	return text;
 }
 
+void qemu_make_facts_directory(void)
+{
+	mkdir("/run/vxn", 0700);
+	mkdir(QEMU_FACTS_DIRECTORY, 0700);
+}
+
 /* Not kept, it is found out once more. */
 static void write_fact(const char *path, const char *text)
 {
 	struct error err = { 0 };
 
-	mkdir("/run/vxn", 0700);
-	mkdir(QEMU_FACTS_DIRECTORY, 0700);
+	qemu_make_facts_directory();
 	if (textfile_write(path, 0600, text, strlen(text), &err))
 		log_warning("%s", err.message);
 }

@@ -199,6 +199,9 @@ int qemu_kill_by_uuid(const char *uuid, struct error *err);
 
 #define QEMU_FACTS_DIRECTORY "/run/vxn/qemu"
 
+/* Makes it. That it cannot be made shows in its use. */
+void qemu_make_facts_directory(void);
+
 /*
  * May /dev/kvm be used? When it is there a guest is run to find out, as some open
  * and then fail in the guest. reason: why not.

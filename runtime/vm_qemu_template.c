@@ -339,8 +339,7 @@ static int keep(const struct qemu_template *template, struct qmp *qmp, int memor
 	char unfinished[] = TEMPLATES "/" UNFINISHED "XXXXXX", path[PATH_MAX];
 	int result;
 
-	mkdir("/run/vxn", 0700);
-	mkdir(QEMU_FACTS_DIRECTORY, 0700);
+	qemu_make_facts_directory();
 	mkdir(TEMPLATES, 0700);
 	while (remove_one(TEMPLATES_MAX - 1))
 		;
