@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -125,8 +126,9 @@ static int receive_message(struct relay *relay, bool *progress, struct error *er
 	}
 }
 
-static void free_stream(struct stream *stream)
+static void free_stream(struct relay *relay, struct stream *stream)
 {
+	notify_end(relay, stream);
 	stream_close_fd(stream);
 	if (stream->input)
 		munmap(stream->input, WIRE_STDIO_WINDOW);
@@ -146,7 +148,7 @@ static void free_finished(struct relay *relay)
 			continue;
 		}
 		*link = stream->next;
-		free_stream(stream);
+		free_stream(relay, stream);
 	}
 }
 
@@ -175,6 +177,7 @@ static bool serve_streams(struct relay *relay)
 			continue;
 		if (s->kind == STREAM_SHARE) {
 			progress |= share_read(relay, s);
+			progress |= notify_give_credit(relay, s);
 			continue;
 		}
 		if (s->kind != STREAM_OUTPUT)
@@ -254,6 +257,7 @@ static int take_events(struct relay *relay, int timeout, struct error *err)
 {
 	struct epoll_event events[EVENTS_MAX];
 	int count = epoll_wait(relay->epoll, events, EVENTS_MAX, timeout);
+	eventfd_t done;
 
 	if (count < 0 && errno != EINTR)
 		return error_set(err, errno, "epoll_wait");
@@ -262,6 +266,8 @@ static int take_events(struct relay *relay, int timeout, struct error *err)
 
 		if (events[i].data.ptr == &relay->socket)
 			relay->socket_moves = true;
+		else if (events[i].data.ptr == &relay->notify_event)
+			eventfd_read(relay->notify_event, &done);
 		else if (!port)
 			stream_event(events[i].data.ptr, events[i].events);
 		else if (events[i].events & EPOLLIN && relay->ops->acknowledge(port->channel) < 0)
@@ -288,8 +294,11 @@ static int set_up(struct relay *relay, const struct channel_ops *ops, int socket
 	relay->control = -1;
 	relay->socket_moves = true;
 	relay->epoll = epoll_create1(EPOLL_CLOEXEC);
-	if (relay->epoll < 0)
-		return error_set(err, errno, "epoll_create1");
+	relay->notify_event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (relay->epoll < 0 || relay->notify_event < 0)
+		return error_set(err, errno, "epoll_create1 and eventfd");
+	if (watch(relay, relay->notify_event, EPOLLIN, &relay->notify_event, err))
+		return -1;
 	for (unsigned int i = 0; i < relay->ports_count; i++)
 		if (open_port(relay, i, err) < 0)
 			return -1;

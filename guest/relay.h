@@ -2,8 +2,8 @@
  * The relay: the process that moves bytes between the channel and stdio pipes,
  * pseudo terminals and /dev/fuse, and control texts between the channel and
  * pid 1. All of vxn-init's other work waits for file systems that this process
- * serves, so it never touches a path, never blocks but in epoll_wait, and has its
- * memory locked. If it ends, pid 1 powers the VM off.
+ * serves, so it never touches a path, never blocks but in epoll_wait (a thread
+ * for notifications may), and has its memory locked. If it ends, pid 1 powers the VM off.
  *
  * Descriptors (but a vchan's) are watched edge-triggered: an event sets a flag of the stream, an
  * EAGAIN clears it. What has no credit or no room is simply left alone until it
@@ -62,6 +62,7 @@ struct stream {
 	/* a reply on its way to /dev/fuse, mapped when needed */
 	uint8_t *reply;
 	size_t reply_size;
+	struct notifier *notifier; /* of a share, when the first came */
 };
 
 /* A process's exit, waiting for its output to be sent. */
@@ -75,8 +76,10 @@ struct pending_exit {
 struct relay {
 	const struct channel_ops *ops;
 	int epoll;
-	int socket;	   /* to pid 1 */
-	bool socket_moves; /* since its last event */
+	int notify_event;		     /* eventfd: notifications have been handed over */
+	struct notifications *notifications; /* NULL until the first comes */
+	int socket;			     /* to pid 1 */
+	bool socket_moves;		     /* since its last event */
 	bool greeted;
 	struct stream *streams;
 	struct pending_exit *exits;
@@ -121,9 +124,17 @@ int stdio_exit(struct relay *relay, const struct message *message, const void *t
 bool stdio_report_exits(struct relay *relay);
 
 /* relay_share.c. */
-int share_receive(struct stream *stream, const struct wire_frame *frame, struct error *err);
+int share_receive(struct relay *relay, struct stream *stream, const struct wire_frame *frame,
+		  struct error *err);
 bool share_read(struct relay *relay, struct stream *stream);
 bool share_send_request(struct relay *relay);
+
+/* relay_notify.c. */
+int notify_put(struct relay *relay, struct stream *stream, const uint8_t *message, size_t size,
+	       struct error *err);
+bool notify_give_credit(struct relay *relay, struct stream *stream);
+/* The stream ends; what waits for its kernel does not matter any more. */
+void notify_end(struct relay *relay, struct stream *stream);
 
 /* relay_host.c: hello, entropy, clock, and the process's own safety. */
 void relay_protect_self(void);

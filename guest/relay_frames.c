@@ -168,11 +168,12 @@ static int receive_credit(struct stream *stream, uint32_t bytes, struct error *e
 	return 0;
 }
 
-static int receive_data(struct stream *stream, const struct wire_frame *frame, struct error *err)
+static int receive_data(struct relay *relay, struct stream *stream, const struct wire_frame *frame,
+			struct error *err)
 {
 	switch (stream->kind) {
 	case STREAM_SHARE:
-		return share_receive(stream, frame, err);
+		return share_receive(relay, stream, frame, err);
 	case STREAM_STDIN:
 	case STREAM_TERMINAL:
 		return stdio_receive(stream, frame->body, frame->length, err);
@@ -191,7 +192,7 @@ static int receive_stream_frame(struct relay *relay, const struct wire_frame *fr
 		return 0;
 	switch (frame->type) {
 	case WIRE_DATA:
-		return receive_data(stream, frame, err);
+		return receive_data(relay, stream, frame, err);
 	case WIRE_END:
 		stream->host_end = true;
 		return 0;

@@ -22,21 +22,19 @@ static void share_ended(struct stream *stream)
  * Hands a whole message to the kernel. ENOENT: the request was interrupted and
  * nobody waits any more. EINVAL: the host's mistake, seen by who waits for it.
  */
-static void deliver(struct stream *stream, const uint8_t *reply, size_t size)
+static int deliver(struct relay *relay, struct stream *stream, const uint8_t *reply, size_t size,
+		   struct error *err)
 {
 	struct fuse_out_header header;
 
 	if (stream->fd < 0 || !reply)
-		return;
-	/*
-	 * Notifications are refused until they have a thread of their own: their
-	 * locks may be held by who waits for a reply that is behind them.
-	 */
+		return 0;
 	memcpy(&header, reply, sizeof(header));
 	if (header.unique == 0)
-		return;
+		return notify_put(relay, stream, reply, size, err);
 	if (write(stream->fd, reply, size) < 0 && errno == ENODEV)
 		share_ended(stream);
+	return 0;
 }
 
 static int check_reply(const struct stream *stream, const uint8_t *reply, size_t size,
@@ -72,15 +70,15 @@ static int collect(struct stream *stream, const struct wire_frame *frame, struct
 	return 0;
 }
 
-int share_receive(struct stream *stream, const struct wire_frame *frame, struct error *err)
+int share_receive(struct relay *relay, struct stream *stream, const struct wire_frame *frame,
+		  struct error *err)
 {
 	size_t size;
 
 	if (!stream->reply_size && !(frame->flags & WIRE_MORE)) {
 		if (check_reply(stream, frame->body, frame->length, err) < 0)
 			return -1;
-		deliver(stream, frame->body, frame->length);
-		return 0;
+		return deliver(relay, stream, frame->body, frame->length, err);
 	}
 	if (collect(stream, frame, err) < 0)
 		return -1;
@@ -90,8 +88,7 @@ int share_receive(struct stream *stream, const struct wire_frame *frame, struct 
 	stream->reply_size = 0;
 	if (check_reply(stream, stream->reply, size, err) < 0)
 		return -1;
-	deliver(stream, stream->reply, size);
-	return 0;
+	return deliver(relay, stream, stream->reply, size, err);
 }
 
 /* Takes the next request, when the buffer is free and credit covers the largest. */

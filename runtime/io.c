@@ -27,6 +27,7 @@
 #include "fdpass.h"
 #include "io_confine.h"
 #include "log.h"
+#include "share_watch.h"
 #include "textfile.h"
 
 /* epoll data of the fds that are no streams; a stream's address is none of them. */
@@ -37,6 +38,7 @@ enum { EVENT_MONITOR = 2, EVENT_WAKE = 4, EVENT_PORT = 6 };
 static int open_share(struct io *io, int32_t mount, const char *source, bool readonly,
 		      struct error *err)
 {
+	enum share_cache cache;
 	struct control_share *entry = &io->shares[io->shares_count];
 	char path[PATH_MAX];
 	struct io_stream *stream;
@@ -45,7 +47,10 @@ static int open_share(struct io *io, int32_t mount, const char *source, bool rea
 	if (snprintf(path, sizeof(path), "%s%s%s", source[0] == '/' ? "" : io->bundle,
 		     source[0] == '/' ? "" : "/", source) >= (int)sizeof(path))
 		return error_set(err, ENAMETOOLONG, "%s", source);
-	share = share_open(path, readonly, &entry->directory, err);
+	if (cache_of(io->config, mount < 0 ? NULL : &io->config->mounts[mount], io->cache, &cache,
+		     err))
+		return -1;
+	share = share_open(path, readonly, cache, &entry->directory, err);
 	if (!share)
 		return -1;
 	stream = io_stream_share(io, share, err);
@@ -101,6 +106,8 @@ static int watch(struct io *io, int fd, uint32_t events, uint64_t data, struct e
 
 static int prepare(struct io *io, const char *config_path, struct error *err)
 {
+	struct error why = { 0 };
+
 	io->config_text = textfile_read(AT_FDCWD, config_path, WIRE_CONTROL_MAX_TO_GUEST,
 					&io->config_size, err);
 	if (!io->config_text || config_parse(io->config_text, io->config_size, &io->config, err))
@@ -115,6 +122,9 @@ static int prepare(struct io *io, const char *config_path, struct error *err)
 	pthread_cond_init(&io->space, NULL);
 	if (open_shares(io, err))
 		return -1;
+	io->watch = share_watch_open(&why);
+	if (!io->watch)
+		log_debug("changes on the host are seen after a second only: %s", why.message);
 	return watch(io, io->wake, EPOLLIN, EVENT_WAKE, err);
 }
 
@@ -123,7 +133,7 @@ static int serve_shares(struct io *io, struct error *err)
 {
 	size_t index = io->shares_count;
 
-	io->pool = share_pool_start(io->share_threads, &io_channel_share_callbacks, err);
+	io->pool = share_pool_start(io->share_threads, &io_channel_share_callbacks, io->watch, err);
 	if (!io->pool)
 		return -1;
 	for (struct io_stream *s = io->streams; s; s = s->next) {
@@ -281,6 +291,7 @@ static int parse_arguments(struct io *io, int argc, char **argv, const char **co
 		{ "bundle", required_argument, NULL, 'b' },
 		{ "config", required_argument, NULL, 'c' },
 		{ "threads", required_argument, NULL, 't' },
+		{ "cache", required_argument, NULL, 'a' },
 		{ "log", required_argument, NULL, 'l' },
 		{ "log-format", required_argument, NULL, 'f' },
 		{ "debug", no_argument, NULL, 'd' },
@@ -300,6 +311,10 @@ static int parse_arguments(struct io *io, int argc, char **argv, const char **co
 			break;
 		case 't':
 			io->share_threads = (unsigned int)atoi(optarg);
+			break;
+		case 'a':
+			if (cache_parse(optarg, "--cache", &io->cache, err))
+				return -1;
 			break;
 		case 'l':
 			log = optarg;

@@ -99,6 +99,8 @@ struct io {
 	size_t config_size;
 	struct oci_config *config;
 	unsigned int share_threads;
+	enum share_cache cache;	   /* where no annotation says else */
+	struct share_watch *watch; /* NULL: the host's changes are not seen */
 	struct control_share *shares;
 	size_t shares_count;
 	char hostname[65]; /* the host's */

@@ -82,21 +82,19 @@ int io_channel_hello(struct io *io, struct error *err)
 	return io_channel_send(io, WIRE_HELLO, 0, body, sizeof(body), err);
 }
 
-/* Called by the workers. */
-static void reply_from_share(void *cookie, const struct iovec *iov, int count)
+/* The frames of a message of a share, NULL without memory. */
+static struct io_chunk *frame_message(const struct io_stream *stream, const struct iovec *iov,
+				      int count)
 {
-	struct io_stream *stream = cookie;
-	struct io *io = stream->io;
 	size_t size = 0, frames, at = 0, left;
 	struct io_chunk *chunk;
-	uint64_t one = 1;
 
 	for (int i = 0; i < count; i++)
 		size += iov[i].iov_len;
 	frames = (size + WIRE_BODY_MAX - 1) / WIRE_BODY_MAX;
 	chunk = chunk_new(wire_port(stream->id), size + frames * WIRE_HEADER_SIZE);
 	if (!chunk)
-		abort(); /* the guest would wait for this reply for ever */
+		return NULL;
 	left = size;
 	for (int i = 0; i < count; i++) {
 		const uint8_t *from = iov[i].iov_base;
@@ -124,8 +122,20 @@ static void reply_from_share(void *cookie, const struct iovec *iov, int count)
 		}
 	}
 	chunk->reply = true;
+	return chunk;
+}
+
+/* Called by the workers, and by the thread that watches the host. */
+static void pass_on(struct io_stream *stream, const struct iovec *iov, int count, bool wait)
+{
+	struct io_chunk *chunk = frame_message(stream, iov, count);
+	struct io *io = stream->io;
+	uint64_t one = 1;
+
+	if (!chunk)
+		abort(); /* the guest would wait for this reply, or believe what is not true, for ever */
 	pthread_mutex_lock(&io->lock);
-	while (io->replies_bytes > IO_REPLIES_HIGH && !io->stopping)
+	while (wait && io->replies_bytes > IO_REPLIES_HIGH && !io->stopping)
 		pthread_cond_wait(&io->space, &io->lock);
 	if (io->replies_tail)
 		io->replies_tail->next = chunk;
@@ -136,6 +146,16 @@ static void reply_from_share(void *cookie, const struct iovec *iov, int count)
 	pthread_mutex_unlock(&io->lock);
 	if (write(io->wake, &one, sizeof(one)) < 0)
 		return; /* the counter is full: it is awake */
+}
+
+static void reply_from_share(void *cookie, const struct iovec *iov, int count)
+{
+	pass_on(cookie, iov, count, true);
+}
+
+static void notify_from_share(void *cookie, const struct iovec *iov, int count)
+{
+	pass_on(cookie, iov, count, false);
 }
 
 static void request_done(void *cookie, size_t size)
@@ -168,6 +188,7 @@ static void request_done(void *cookie, size_t size)
 
 const struct share_callbacks io_channel_share_callbacks = {
 	.reply = reply_from_share,
+	.notify = notify_from_share,
 	.request_done = request_done,
 };
 

@@ -12,6 +12,7 @@
 #include <sched.h>
 #include <seccomp.h>
 #include <sys/capability.h>
+#include <sys/fanotify.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
@@ -265,6 +266,8 @@ static const struct filtered_call filtered_calls[] = {
 	{ CALL(fcntl), { 1, SCMP_CMP_EQ, F_DUPFD_CLOEXEC, 0 } },
 	{ CALL(fcntl), { 1, SCMP_CMP_EQ, F_GETPIPE_SZ, 0 } },
 	{ CALL(fcntl), { 1, SCMP_CMP_EQ, F_SETPIPE_SZ, 0 } },
+	/* inodes alone: a mark of a mount or a file system would show what is not shared */
+	{ CALL(fanotify_mark), { 1, SCMP_CMP_MASKED_EQ, FAN_MARK_MOUNT | FAN_MARK_FILESYSTEM, 0 } },
 	/* the channel: no other port can be bound, no other page be granted */
 	{ CALL(ioctl), { 1, SCMP_CMP_EQ, EVTCHN_NOTIFY, 0 } },
 	{ CALL(ioctl), { 1, SCMP_CMP_EQ, EVTCHN_UNBIND, 0 } },

@@ -316,6 +316,9 @@ int io_stream_receive(struct io_stream *stream, const struct wire_frame *frame, 
 	if (stream->kind == IO_STREAM_SHARE) {
 		if (frame->type == WIRE_DATA)
 			return receive_request(stream, frame, err);
+		if (frame->type == WIRE_CREDIT)
+			return share_notify_credit(stream->share, wire_decode_credit(frame->body),
+						   err);
 		return error_set(err, 0, "the guest sent a frame of type %u on a share",
 				 frame->type);
 	}

@@ -30,7 +30,7 @@ static void exec_io(const struct monitor *monitor, int socket)
 {
 	CLEANUP_FREE char *config = container_path(&monitor->container, "config.json");
 	struct error err = { 0 };
-	const char *argv[16];
+	const char *argv[18];
 	char threads[16];
 	int n = 0;
 
@@ -42,6 +42,8 @@ static void exec_io(const struct monitor *monitor, int socket)
 	argv[n++] = config;
 	argv[n++] = "--threads";
 	argv[n++] = threads;
+	argv[n++] = "--cache";
+	argv[n++] = cache_words[monitor->settings.cache];
 	if (monitor->log_path) {
 		argv[n++] = "--log";
 		argv[n++] = monitor->log_path;
@@ -123,6 +125,19 @@ static void vm_name(const struct monitor *monitor, const unsigned char *uuid, ch
 		 uuid[2], uuid[3]);
 }
 
+/* An io process that has ended already has said why; err has what was seen of it. */
+static int io_last_words(const struct monitor *monitor, struct error *err)
+{
+	struct io_message message;
+
+	if (fdpass_receive(monitor->io, &message, sizeof(message), NULL, 0, NULL) <= 0 ||
+	    message.op != IO_FAILED)
+		return -1;
+	message.text[IO_TEXT_MAX - 1] = '\0';
+	error_sanitize(message.text);
+	return error_set(err, 0, "%s", message.text);
+}
+
 int monitor_boot(struct monitor *monitor, struct error *err)
 {
 	struct io_message open_channel = { .op = IO_OPEN_CHANNEL };
@@ -139,7 +154,8 @@ int monitor_boot(struct monitor *monitor, struct error *err)
 
 	monitor->deadline_ms = monotonic_ms() + monitor->settings.boot_timeout_s * 1000;
 	monitor->deadline_reason = "the guest did not answer in time (boot_timeout)";
-	if (check_files(&monitor->settings, err))
+	if (settings_check_annotations(&monitor->settings, monitor->config, err) ||
+	    check_files(&monitor->settings, err))
 		return -1;
 	if (monitor->state.cgroup_path &&
 	    cgroup_make_child(monitor->state.cgroup_path, "vm", &monitor->cgroup, err))
@@ -159,7 +175,7 @@ int monitor_boot(struct monitor *monitor, struct error *err)
 	for (size_t i = 0; i < ports_count; i++)
 		close(ports[i]);
 	if (result)
-		return -1;
+		return io_last_words(monitor, err);
 	/* the guest's kernel boots while its channel is opened */
 	return monitor->backend->unpause(monitor->vm, err);
 }

@@ -16,15 +16,17 @@
 #include "textfile.h"
 
 #define SETTINGS_SIZE_MAX (1u << 20)
+#define ANNOTATION_PREFIX "org.vxn."
 
-enum setting_type { SETTING_PATH, SETTING_NAME, SETTING_NUMBER, SETTING_WORD };
+enum setting_type { SETTING_PATH, SETTING_NAME, SETTING_NUMBER, SETTING_WORD, SETTING_SET };
 
 struct setting {
 	const char *key;
 	enum setting_type type;
 	size_t offset; /* in struct settings */
 	unsigned int min, max;
-	const char *const *words; /* NULL-terminated; the value is an enum, in their order */
+	const char *const
+		*words; /* NULL-terminated; the value is an enum, or a bit each, in their order */
 };
 
 #define AT(member) offsetof(struct settings, member)
@@ -35,6 +37,8 @@ static const char *const xen_types[] = { "auto", "pv", "pvh", NULL };
 static const char *const accelerators[] = { "auto", "kvm", "tcg", NULL };
 
 static const char *const template_uses[] = { "auto", "off", NULL };
+/* What follows "org.vxn." */
+static const char *const annotations[] = { "cache", NULL };
 
 static const struct setting settings_table[] = {
 	{ "hypervisor", SETTING_WORD, AT(hypervisor), 0, 0, hypervisors },
@@ -50,6 +54,8 @@ static const struct setting settings_table[] = {
 	{ "qemu_template", SETTING_WORD, AT(qemu_template), 0, 0, template_uses },
 	{ "boot_timeout", SETTING_NUMBER, AT(boot_timeout_s), 1, 3600, NULL },
 	{ "share_threads", SETTING_NUMBER, AT(share_threads), 1, 64, NULL },
+	{ "cache", SETTING_WORD, AT(cache), 0, 0, cache_words },
+	{ "allow_annotations", SETTING_SET, AT(allow_annotations), 0, 0, annotations },
 };
 
 #define SETTINGS_COUNT (sizeof(settings_table) / sizeof(settings_table[0]))
@@ -99,6 +105,23 @@ static int set_word(const struct json *node, const char *const *words, unsigned 
 	return json_error(node, err, "is none of %s: \"%.40s\"", known, node->text);
 }
 
+/* An array of words. */
+static int set_bits(const struct json *node, const char *const *words, unsigned int *bits,
+		    struct error *err)
+{
+	if (json_expect(node, JSON_ARRAY, err))
+		return -1;
+	*bits = 0;
+	for (const struct json *item = json_first(node); item; item = item->next) {
+		unsigned int number;
+
+		if (set_word(item, words, &number, err))
+			return -1;
+		*bits |= 1u << number;
+	}
+	return 0;
+}
+
 static int apply(const struct json *node, struct settings *settings, struct error *err)
 {
 	const struct setting *setting = find_setting(node->key);
@@ -116,6 +139,8 @@ static int apply(const struct json *node, struct settings *settings, struct erro
 		return set_text(node, setting->type == SETTING_PATH, (char **)place, err);
 	case SETTING_WORD:
 		return set_word(node, setting->words, (unsigned int *)place, err);
+	case SETTING_SET:
+		return set_bits(node, setting->words, (unsigned int *)place, err);
 	case SETTING_NUMBER:
 		if (json_to_int(node, setting->min, setting->max, &number, err))
 			return -1;
@@ -137,6 +162,7 @@ static int set_defaults(struct settings *settings, struct error *err)
 		.qemu_user = strdup("nobody"),
 		.boot_timeout_s = 60,
 		.share_threads = 4,
+		.allow_annotations = ~0u,
 	};
 	if (!settings->kernel || !settings->initramfs || !settings->qemu || !settings->qemu_user)
 		return error_set(err, ENOMEM, "load the settings");
@@ -174,6 +200,36 @@ int settings_load(const char *path, struct settings *settings, struct error *err
 	}
 	if (parse(text, size, settings, err))
 		return error_prefix(err, "%s", path);
+	return 0;
+}
+
+static int check_annotation(const struct settings *settings, const char *key, struct error *err)
+{
+	const char *name = key + strlen(ANNOTATION_PREFIX);
+
+	for (unsigned int i = 0; annotations[i]; i++) {
+		size_t length = strlen(annotations[i]);
+
+		if (strncmp(name, annotations[i], length) || (name[length] && name[length] != '.'))
+			continue;
+		if (settings->allow_annotations & 1u << i)
+			return 0;
+		return error_set(err, 0, "annotation %s is not allowed by allow_annotations of %s",
+				 key, SETTINGS_PATH);
+	}
+	return error_set(err, 0, "unknown annotation %s", key);
+}
+
+int settings_check_annotations(const struct settings *settings, const struct oci_config *config,
+			       struct error *err)
+{
+	for (size_t i = 0; i < config->annotations_count; i++) {
+		const char *key = config->annotations[i].key;
+
+		if (!strncmp(key, ANNOTATION_PREFIX, strlen(ANNOTATION_PREFIX)) &&
+		    check_annotation(settings, key, err))
+			return -1;
+	}
 	return 0;
 }
 

@@ -18,10 +18,15 @@
  *			booted before
  *	boot_timeout	seconds until the guest must have answered, 60
  *	share_threads	worker threads that serve files, 4
+ *	cache		how long a guest believes what it was told of shared files: "auto" (the
+ *			default), "always" or "none" (cache.h)
+ *	allow_annotations	["cache"]: what config.json's annotations org.vxn.* may set
  */
 #ifndef VXN_SETTINGS_H
 #define VXN_SETTINGS_H
 
+#include "cache.h"
+#include "config.h"
 #include "error.h"
 
 enum hypervisor { HYPERVISOR_AUTO, HYPERVISOR_XEN, HYPERVISOR_QEMU };
@@ -43,11 +48,17 @@ struct settings {
 	enum qemu_template_use qemu_template;
 	unsigned int boot_timeout_s;
 	unsigned int share_threads;
+	enum share_cache cache;
+	unsigned int allow_annotations; /* bits, by the names in settings.c */
 };
 
 #define SETTINGS_PATH "/etc/vxn/config.json"
 
 int settings_load(const char *path, struct settings *settings, struct error *err);
+
+/* Refuses an annotation org.vxn.* that is unknown, or that the administrator does not allow. */
+int settings_check_annotations(const struct settings *settings, const struct oci_config *config,
+			       struct error *err);
 void settings_free(struct settings *settings);
 
 #endif

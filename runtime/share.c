@@ -63,8 +63,8 @@ static int clone_mount(const char *path, bool readonly, struct stat *st, struct 
  * HANDLE_KILLPRIV_V2, without which the guest asks for security.capability
  * before each write. What it asks of us is in share_pool.c.
  */
-static void complete_init(const struct iovec *iov, int count, struct fuse_init_out *out,
-			  struct iovec changed[2])
+static void complete_init(struct share *share, const struct iovec *iov, int count,
+			  struct fuse_init_out *out, struct iovec changed[2])
 {
 	const struct fuse_in_header *header = share_worker()->request;
 	const struct fuse_init_in *in = (const void *)(header + 1);
@@ -74,6 +74,7 @@ static void complete_init(const struct iovec *iov, int count, struct fuse_init_o
 		return; /* an error */
 	memcpy(out, iov[1].iov_base, sizeof(*out));
 	out->flags |= in->flags & FUSE_HANDLE_KILLPRIV_V2;
+	share_cache_agree(share, in);
 	changed[1].iov_base = out;
 }
 
@@ -87,7 +88,7 @@ static ssize_t send_reply(int fd, struct iovec *iov, int count, void *userdata)
 	(void)fd;
 	/* nothing else is let through before INIT is answered */
 	if (!atomic_load(&share->ready) && count <= 2) {
-		complete_init(iov, count, &init, changed);
+		complete_init(share, iov, count, &init, changed);
 		iov = changed;
 		atomic_store(&share->ready, true);
 	}
@@ -131,7 +132,8 @@ static int start_session(struct share *share, struct error *err)
 	return 0;
 }
 
-struct share *share_open(const char *path, bool readonly, bool *directory, struct error *err)
+struct share *share_open(const char *path, bool readonly, enum share_cache cache, bool *directory,
+			 struct error *err)
 {
 	struct stat st = { 0 };
 	CLEANUP_CLOSE int fd = clone_mount(path, readonly, &st, err);
@@ -147,6 +149,7 @@ struct share *share_open(const char *path, bool readonly, bool *directory, struc
 	}
 	steal_fd(&fd);
 	share->decoder.max_io = SHARE_MAX_IO;
+	share->cache = cache;
 	pthread_mutex_init(&share->lock, NULL);
 	if (start_session(share, err)) {
 		error_prefix(err, "share %s", path);
@@ -166,6 +169,8 @@ void share_close(struct share *share)
 		fuse_session_destroy(share->session);
 	share_handles_free(share);
 	share_nodes_free(share);
+	share_keys_free(share);
+	share_notify_free(share);
 	pthread_mutex_destroy(&share->lock);
 	free(share);
 }

@@ -19,10 +19,12 @@
 #include <stdint.h>
 #include <sys/uio.h>
 
+#include "cache.h"
 #include "error.h"
 
 struct share;
 struct share_pool;
+struct share_watch;
 
 /*
  * Makes a detached, private clone of the mount that path (absolute, on the
@@ -32,23 +34,28 @@ struct share_pool;
  * directory nor regular file (sockets, FIFOs and devices are refused by name).
  * Needs CAP_SYS_ADMIN; call before confinement.
  */
-struct share *share_open(const char *path, bool readonly, bool *directory, struct error *err);
+struct share *share_open(const char *path, bool readonly, enum share_cache cache, bool *directory,
+			 struct error *err);
 
 /*
  * Worker threads, common to all shares of a VM. reply is called from a worker
  * with one whole FUSE message (iov is valid during the call only) and the cookie
  * of the share; it must not block for long and must be thread-safe.
  * request_done is called when a request of `size` bytes is finished (replied to
- * or not: FORGET), so that its credit can go back to the guest.
- * Call after confinement (threads inherit credentials and seccomp).
+ * or not: FORGET), so that its credit can go back to the guest. notify is called
+ * as reply is, for messages that nobody has asked for, but must not wait at all:
+ * there are at most WIRE_NOTIFY_WINDOW bytes of a share under way (wire.h).
+ * Call after confinement (threads inherit credentials and seccomp). watch may be
+ * NULL, and is closed by the caller after share_pool_stop.
  */
 struct share_callbacks {
 	void (*reply)(void *cookie, const struct iovec *iov, int count);
+	void (*notify)(void *cookie, const struct iovec *iov, int count);
 	void (*request_done)(void *cookie, size_t size);
 };
 
 struct share_pool *share_pool_start(unsigned int threads, const struct share_callbacks *callbacks,
-				    struct error *err);
+				    struct share_watch *watch, struct error *err);
 
 /* Begins to serve share; cookie is handed to the callbacks. */
 int share_serve(struct share_pool *pool, struct share *share, void *cookie, struct error *err);
@@ -60,6 +67,12 @@ int share_serve(struct share_pool *pool, struct share *share, void *cookie, stru
  */
 int share_submit(struct share_pool *pool, struct share *share, void *request, size_t size,
 		 struct error *err);
+
+/*
+ * The guest has done with that many bytes of notifications. Returns -1 when they
+ * are more than it got: the caller then ends the VM.
+ */
+int share_notify_credit(struct share *share, uint32_t bytes, struct error *err);
 
 /*
  * Stops the workers and drops what is queued. No callback runs after it. The

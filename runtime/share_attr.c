@@ -5,14 +5,14 @@
 #include <fcntl.h>
 #include <sys/statvfs.h>
 
-static void reply_attr(fuse_req_t request, const struct share_node *node)
+static void reply_attr(fuse_req_t request, struct share_node *node)
 {
 	struct stat st;
 
 	if (fstatat(node->fd, "", &st, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW))
 		fuse_reply_err(request, errno);
 	else
-		fuse_reply_attr(request, &st, SHARE_TIMEOUT);
+		fuse_reply_attr(request, &st, share_attr_timeout(node, &st));
 }
 
 void share_op_getattr(fuse_req_t request, fuse_ino_t ino, struct fuse_file_info *fi)

@@ -100,7 +100,7 @@ static int create_or_open(fuse_req_t request, struct share_node *directory, cons
 	int errnum;
 
 	if (fd >= 0)
-		errnum = share_lookup_fd(share, fd, entry);
+		errnum = share_lookup_fd(directory, fd, entry);
 	else if (fd == -EEXIST && !(fi->flags & O_EXCL))
 		/* the host made one meanwhile; it may be a FIFO: no O_CREAT on it */
 		errnum = share_lookup(directory, name, entry);

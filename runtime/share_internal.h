@@ -13,6 +13,10 @@
  *   share_data.c       open files
  *   share_directory.c  open directories
  *   share_xattr.c      extended attributes
+ *   share_cache.c      how long the guest may believe what it is told
+ *   share_watch.c      the host's changes, by fanotify
+ *   share_key.c        nodes by what fanotify calls them
+ *   share_notify.c     what the guest is told to believe no longer
  */
 #ifndef VXN_SHARE_INTERNAL_H
 #define VXN_SHARE_INTERNAL_H
@@ -21,6 +25,7 @@
 #include <fuse3/fuse_lowlevel.h>
 
 #include <linux/capability.h>
+#include <linux/fuse.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <sys/stat.h>
@@ -28,9 +33,7 @@
 #include "cleanup.h"
 #include "fuse_request.h"
 #include "share.h"
-
-/* How long the guest may believe a name, an absence or an attribute, seconds. */
-#define SHARE_TIMEOUT 1.0
+#include "share_watch.h"
 
 #define SHARE_ROOT_ID 1
 
@@ -59,6 +62,21 @@ void *share_table_get(const struct share_table *table, uint64_t id);
 void share_table_remove(struct share_table *table, uint64_t id);
 void share_table_free(struct share_table *table);
 
+/* --- share_key.c --- */
+
+/* Nodes by key (share_watch_key). Under the share's lock. */
+struct share_keys {
+	struct share_node **buckets;
+	size_t bucket_count; /* 0 or a power of two */
+	size_t count;
+};
+
+void share_key_add(struct share *share, struct share_node *node);
+void share_key_remove(struct share *share, struct share_node *node);
+/* The next node of that key after one of it, or the first. */
+struct share_node *share_node_of_key(struct share *share, uint64_t key, struct share_node *after);
+void share_keys_free(struct share *share);
+
 /* --- share.c --- */
 
 struct share {
@@ -76,6 +94,12 @@ struct share {
 	size_t bucket_count;	     /* a power of two */
 	size_t node_count;
 	struct share_table handles;
+
+	enum share_cache cache;
+	bool long_lived;	   /* what is watched may be believed for long */
+	struct share_watch *watch; /* NULL: the host's changes are not seen */
+	struct share_keys keys;
+	struct share_notify *notify; /* NULL without a watch */
 };
 
 static inline struct share *share_of(fuse_req_t request)
@@ -98,6 +122,12 @@ struct share_worker *share_worker(void);
 
 /* Hands a whole message to the owner of the share. */
 void share_send(struct share *share, const struct iovec *iov, int count);
+void share_send_notification(struct share *share, const struct iovec *iov, int count);
+
+/* The shares, by their `next`, while the lock is held; it comes before theirs. */
+void share_pool_lock(struct share_pool *pool);
+void share_pool_unlock(struct share_pool *pool);
+struct share *share_pool_first(struct share_pool *pool);
 
 /* Drops what is queued for the share and waits for what is under way. */
 void share_withdraw(struct share *share);
@@ -134,6 +164,12 @@ struct share_node {
 	uint64_t lookups;	 /* that the guest has not forgotten */
 	unsigned int users;	 /* operations under way */
 	struct share_node *next; /* in its bucket */
+
+	uint64_t key; /* of the watch, 0 = none */
+	struct share_node *key_next;
+	/* generations of the watch: with a mark of its own, and looked up in a directory with one */
+	atomic_uint watched, covered;
+	bool pending_inode, pending_data; /* share_notify.c's */
 };
 
 int share_nodes_init(struct share *share, int root_fd, const struct stat *root);
@@ -150,8 +186,8 @@ struct share_node *share_directory_for(fuse_req_t request, uint64_t id);
 /* Looks name up and counts it as known to the guest. Returns 0 or an errno. */
 int share_lookup(struct share_node *directory, const char *name, struct fuse_entry_param *entry);
 
-/* The same for an open file of the tree. */
-int share_lookup_fd(struct share *share, int fd, struct fuse_entry_param *entry);
+/* The same for an open file that was made in the directory. */
+int share_lookup_fd(struct share_node *directory, int fd, struct fuse_entry_param *entry);
 
 void share_forget(struct share *share, uint64_t id, uint64_t lookups);
 
@@ -218,6 +254,43 @@ static inline void share_handle_put_(struct share_handle **handle)
 }
 
 #define CLEANUP_HANDLE CLEANUP(share_handle_put_)
+
+/* --- share_cache.c --- */
+
+/* Seconds. To be asked before the look at the directory that is answered with. */
+double share_entry_timeout(struct share_node *directory);
+/* After the look at the node. */
+double share_attr_timeout(struct share_node *node, const struct stat *st);
+/* The node has been found in that directory. */
+void share_cache_found(struct share_node *node, const struct share_node *directory);
+/* Begins to watch the share; where that is impossible, it goes without. -1: no memory. */
+int share_cache_watch(struct share *share, struct share_watch *watch);
+/* The guest's kernel has said what it can. */
+void share_cache_agree(struct share *share, const struct fuse_init_in *in);
+
+/* --- share_watch.c --- */
+
+int share_watch_start(struct share_watch *watch, struct share_pool *pool); /* an errno */
+void share_watch_stop(struct share_watch *watch);			   /* NULL is allowed */
+void share_watch_wake(struct share_watch *watch);
+/* What events call the inode of an O_PATH fd; 0 where its file system has no name for it. */
+uint64_t share_watch_key(int fd);
+/* Sees that changes of the inode, or in the directory, are reported from here on. */
+bool share_watch_node(struct share_node *node);
+/* Are they already? */
+bool share_watch_holds(const struct share_node *node);
+/* The present generation of marks. */
+unsigned int share_watch_generation(const struct share_watch *watch);
+
+/* --- share_notify.c: locks as said there --- */
+
+int share_notify_init(struct share *share);
+void share_notify_free(struct share *share);
+void share_notify_entry(struct share *share, const struct share_node *directory, const char *name);
+void share_notify_inode(struct share *share, struct share_node *node, bool data);
+void share_notify_everything(struct share_pool *pool);
+void share_notify_everything_locked(struct share_pool *pool);
+void share_notify_send(struct share *share);
 
 /* --- operations, for the table in share_ops.c --- */
 

@@ -70,7 +70,7 @@ static void grow_buckets(struct share *share)
 }
 
 /* A new node with one lookup, under the lock. Does not take fd when it fails. */
-static struct share_node *add(struct share *share, int fd, const struct stat *st)
+static struct share_node *add(struct share *share, int fd, const struct stat *st, uint64_t key)
 {
 	struct share_node *node = calloc(1, sizeof(*node));
 
@@ -87,6 +87,8 @@ static struct share_node *add(struct share *share, int fd, const struct stat *st
 	node->ino = st->st_ino;
 	node->type = st->st_mode & S_IFMT;
 	node->lookups = 1;
+	node->key = key;
+	share_key_add(share, node);
 	if (share->node_count++ >= share->bucket_count)
 		grow_buckets(share);
 	hash_in(share, node);
@@ -99,6 +101,7 @@ static void drop(struct share_node *node)
 	struct share *share = node->share;
 
 	hash_out(share, node);
+	share_key_remove(share, node);
 	share_table_remove(&share->nodes, node->id);
 	share->node_count--;
 	close(node->fd);
@@ -110,7 +113,7 @@ int share_nodes_init(struct share *share, int root_fd, const struct stat *root)
 {
 	share->bucket_count = 256;
 	share->buckets = calloc(share->bucket_count, sizeof(struct share_node *));
-	if (!share->buckets || !add(share, root_fd, root)) {
+	if (!share->buckets || !add(share, root_fd, root, 0)) {
 		free(share->buckets);
 		return -1;
 	}
@@ -195,11 +198,20 @@ void share_forget(struct share *share, uint64_t id, uint64_t lookups)
 	pthread_mutex_unlock(&share->lock);
 }
 
+/* How long the guest may believe the attributes that were found. */
+static void believe(struct share_node *node, const struct share_node *directory,
+		    struct fuse_entry_param *entry)
+{
+	share_cache_found(node, directory);
+	entry->attr_timeout = share_attr_timeout(node, &entry->attr);
+}
+
 /*
  * One more lookup of an inode that is known already: its node's fd keeps the
  * inode number from being used again, so that equal numbers mean the same inode.
  */
-static bool enter_known(struct share *share, struct fuse_entry_param *entry)
+static bool enter_known(struct share *share, const struct share_node *directory,
+			struct fuse_entry_param *entry)
 {
 	struct share_node *node;
 
@@ -208,15 +220,22 @@ static bool enter_known(struct share *share, struct fuse_entry_param *entry)
 	if (node) {
 		/* also revives one that is forgotten but in use: its id goes on */
 		node->lookups++;
+		node->users++;
 		entry->ino = node->id;
 	}
 	pthread_mutex_unlock(&share->lock);
-	return node != NULL;
+	if (!node)
+		return false;
+	believe(node, directory, entry);
+	share_node_put(node);
+	return true;
 }
 
 /* fd is O_PATH, and counted; it is taken. Returns 0 or an errno. */
-static int enter_new(struct share *share, int fd, struct fuse_entry_param *entry)
+static int enter_new(struct share *share, const struct share_node *directory, int fd,
+		     struct fuse_entry_param *entry)
 {
+	uint64_t key = share->watch ? share_watch_key(fd) : 0;
 	struct share_node *node;
 
 	if (fstatat(fd, "", &entry->attr, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW)) {
@@ -234,23 +253,28 @@ static int enter_new(struct share *share, int fd, struct fuse_entry_param *entry
 		close(fd);
 		share_fd_give(share);
 	} else {
-		node = add(share, fd, &entry->attr);
+		node = add(share, fd, &entry->attr, key);
 		if (!node) {
 			close(fd);
 			share_fd_give(share);
 		}
 	}
-	if (node)
+	if (node) {
 		entry->ino = node->id;
+		node->users++;
+	}
 	pthread_mutex_unlock(&share->lock);
-	return node ? 0 : ENOMEM;
+	if (!node)
+		return ENOMEM;
+	believe(node, directory, entry);
+	share_node_put(node);
+	return 0;
 }
 
-static void entry_init(struct fuse_entry_param *entry)
+static void entry_init(struct fuse_entry_param *entry, struct share_node *directory)
 {
 	memset(entry, 0, sizeof(*entry));
-	entry->attr_timeout = SHARE_TIMEOUT;
-	entry->entry_timeout = SHARE_TIMEOUT;
+	entry->entry_timeout = share_entry_timeout(directory);
 }
 
 /* Out of file descriptors is the guest's "table full", whoever's limit it was. */
@@ -264,10 +288,10 @@ int share_lookup(struct share_node *directory, const char *name, struct fuse_ent
 	struct share *share = directory->share;
 	int fd;
 
-	entry_init(entry);
+	entry_init(entry, directory);
 	if (fstatat(directory->fd, name, &entry->attr, AT_SYMLINK_NOFOLLOW))
 		return open_errno();
-	if (enter_known(share, entry))
+	if (enter_known(share, directory, entry))
 		return 0;
 	if (!share_fd_take(share))
 		return ENFILE;
@@ -278,18 +302,19 @@ int share_lookup(struct share_node *directory, const char *name, struct fuse_ent
 		share_fd_give(share);
 		return errnum;
 	}
-	return enter_new(share, fd, entry);
+	return enter_new(share, directory, fd, entry);
 }
 
-int share_lookup_fd(struct share *share, int fd, struct fuse_entry_param *entry)
+int share_lookup_fd(struct share_node *directory, int fd, struct fuse_entry_param *entry)
 {
+	struct share *share = directory->share;
 	struct share_path path;
 	int path_fd;
 
-	entry_init(entry);
+	entry_init(entry, directory);
 	if (fstat(fd, &entry->attr))
 		return errno;
-	if (enter_known(share, entry))
+	if (enter_known(share, directory, entry))
 		return 0;
 	if (!share_fd_take(share))
 		return ENFILE;
@@ -301,7 +326,7 @@ int share_lookup_fd(struct share *share, int fd, struct fuse_entry_param *entry)
 		share_fd_give(share);
 		return errnum;
 	}
-	return enter_new(share, path_fd, entry);
+	return enter_new(share, directory, path_fd, entry);
 }
 
 struct share_path share_node_path(const struct share_node *node)

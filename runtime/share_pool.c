@@ -31,11 +31,14 @@ struct share_pool {
 	long fd_limit; /* of all shares together */
 	atomic_long fds;
 
+	struct share_watch *watch; /* NULL: none */
+	pthread_mutex_t shares_lock;
+	struct share *shares;
+
 	pthread_mutex_t lock;  /* of all below */
 	pthread_cond_t work;   /* the queue is not empty, or stopping */
 	pthread_cond_t change; /* a worker has started, or a share is idle */
 	struct item *first, **last;
-	struct share *shares;
 	bool stopping;
 	unsigned int started; /* workers that came through their start, or did not: */
 	int start_errno;
@@ -193,6 +196,11 @@ void share_send(struct share *share, const struct iovec *iov, int count)
 	share->pool->callbacks.reply(share->cookie, iov, count);
 }
 
+void share_send_notification(struct share *share, const struct iovec *iov, int count)
+{
+	share->pool->callbacks.notify(share->cookie, iov, count);
+}
+
 static void answer(const struct item *item)
 {
 	const struct fuse_in_header *in = item->message;
@@ -291,12 +299,14 @@ static int create_threads(struct share_pool *pool, unsigned int count)
 		if (result == 0)
 			pool->count++;
 	}
+	if (result == 0 && pool->watch)
+		result = share_watch_start(pool->watch, pool);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	return result;
 }
 
 struct share_pool *share_pool_start(unsigned int threads, const struct share_callbacks *callbacks,
-				    struct error *err)
+				    struct share_watch *watch, struct error *err)
 {
 	struct share_pool *pool;
 	long fd_limit = 0;
@@ -312,6 +322,8 @@ struct share_pool *share_pool_start(unsigned int threads, const struct share_cal
 	pool->callbacks = *callbacks;
 	pool->fd_limit = fd_limit;
 	pool->last = &pool->first;
+	pool->watch = watch;
+	pthread_mutex_init(&pool->shares_lock, NULL);
 	pthread_mutex_init(&pool->lock, NULL);
 	pthread_cond_init(&pool->work, NULL);
 	pthread_cond_init(&pool->change, NULL);
@@ -337,11 +349,28 @@ int share_serve(struct share_pool *pool, struct share *share, void *cookie, stru
 		return error_set(err, 0, "the share is served already");
 	share->cookie = cookie;
 	share->pool = pool;
-	pthread_mutex_lock(&pool->lock);
+	if (pool->watch && share_cache_watch(share, pool->watch))
+		return error_set(err, ENOMEM, "watch a share");
+	pthread_mutex_lock(&pool->shares_lock);
 	share->next = pool->shares;
 	pool->shares = share;
-	pthread_mutex_unlock(&pool->lock);
+	pthread_mutex_unlock(&pool->shares_lock);
 	return 0;
+}
+
+void share_pool_lock(struct share_pool *pool)
+{
+	pthread_mutex_lock(&pool->shares_lock);
+}
+
+void share_pool_unlock(struct share_pool *pool)
+{
+	pthread_mutex_unlock(&pool->shares_lock);
+}
+
+struct share *share_pool_first(struct share_pool *pool)
+{
+	return pool->shares;
 }
 
 static int enqueue(struct share_pool *pool, const struct item *template)
@@ -409,10 +438,12 @@ void share_withdraw(struct share *share)
 	drop_queued(pool, share);
 	while (share->active > 0)
 		pthread_cond_wait(&pool->change, &pool->lock);
+	pthread_mutex_unlock(&pool->lock);
+	pthread_mutex_lock(&pool->shares_lock);
 	for (p = &pool->shares; *p != share; p = &(*p)->next)
 		;
 	*p = share->next;
-	pthread_mutex_unlock(&pool->lock);
+	pthread_mutex_unlock(&pool->shares_lock);
 }
 
 void share_pool_stop(struct share_pool *pool)
@@ -425,11 +456,13 @@ void share_pool_stop(struct share_pool *pool)
 	pthread_mutex_unlock(&pool->lock);
 	for (unsigned int i = 0; i < pool->count; i++)
 		pthread_join(pool->workers[i].thread, NULL);
+	share_watch_stop(pool->watch);
 	drop_queued(pool, NULL);
 	for (struct share *share = pool->shares; share; share = share->next)
 		share->pool = NULL;
 	pthread_cond_destroy(&pool->work);
 	pthread_cond_destroy(&pool->change);
 	pthread_mutex_destroy(&pool->lock);
+	pthread_mutex_destroy(&pool->shares_lock);
 	free(pool);
 }

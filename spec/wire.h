@@ -36,7 +36,9 @@
  *  - share: FUSE messages, cut into DATA frames; all but the last of a message
  *    have WIRE_MORE. Requests (guest to host) use credit of WIRE_SHARE_WINDOW,
  *    returned when the host has finished the request. Replies use none: the
- *    relay passes them to /dev/fuse at once.
+ *    relay passes them to /dev/fuse at once. Notifications (messages that answer
+ *    nothing) use credit of WIRE_NOTIFY_WINDOW, which the relay returns when its
+ *    kernel has done with them: that may have to wait for a reply.
  */
 #ifndef VXN_WIRE_H
 #define VXN_WIRE_H
@@ -60,6 +62,8 @@
 
 #define WIRE_STDIO_WINDOW (256u << 10)
 #define WIRE_SHARE_WINDOW (4u << 20)
+/* At least a few of the largest: a name of 255 bytes. */
+#define WIRE_NOTIFY_WINDOW (16u << 10)
 
 /* Limits of a whole CONTROL text, all its frames together. */
 #define WIRE_CONTROL_MAX_TO_GUEST (4u << 20)

@@ -1,4 +1,5 @@
 """What differs between the two columns of these tests: Xen and QEMU, as an operator sees them from outside."""
+import contextlib
 import glob
 import os
 import re
@@ -34,6 +35,15 @@ class Xen:
 
     def destroy(self, name):
         output(["xl", "destroy", name])
+
+    @contextlib.contextmanager
+    def stopped(self, name):
+        """That VM does not run for a while."""
+        output(["xl", "pause", name])
+        try:
+            yield
+        finally:
+            output(["xl", "unpause", name])
 
     def without(self, argv):
         """argv, run where there is no such hypervisor."""
@@ -88,6 +98,14 @@ class Qemu:
 
     def destroy(self, name):
         os.kill(int(name), signal.SIGKILL)
+
+    @contextlib.contextmanager
+    def stopped(self, name):
+        os.kill(int(name), signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(int(name), signal.SIGCONT)
 
     def without(self, argv):
         return ["unshare", "-m", "sh", "-c", "mount --bind /dev/null /usr/bin/qemu-system-x86_64 && exec \"$@\"", "sh", *argv]

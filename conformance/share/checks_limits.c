@@ -82,19 +82,19 @@ static void refused(void)
 	bool directory;
 	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
 
-	check(!share_open(at(base, "missing"), false, &directory, &err) && err.errnum == ENOENT,
+	check(!share_open(at(base, "missing"), false, SHARE_CACHE_AUTO, &directory, &err) && err.errnum == ENOENT,
 	      "what is not there: %s", err.message);
 	mkfifo(at(base, "fifo"), 0600);
-	check(!share_open(at(base, "fifo"), false, &directory, &err) &&
+	check(!share_open(at(base, "fifo"), false, SHARE_CACHE_AUTO, &directory, &err) &&
 		      strstr(err.message, "a FIFO"),
 	      "%s", err.message);
 	snprintf(address.sun_path, sizeof(address.sun_path), "%s", at(base, "socket"));
 	check(bind(fd, (struct sockaddr *)&address, sizeof(address)) == 0 &&
-		      !share_open(at(base, "socket"), false, &directory, &err) &&
+		      !share_open(at(base, "socket"), false, SHARE_CACHE_AUTO, &directory, &err) &&
 		      strstr(err.message, "a socket"),
 	      "%s", err.message);
 	close(fd);
-	check(!share_open("/dev/null", false, &directory, &err) && strstr(err.message, "a device"),
+	check(!share_open("/dev/null", false, SHARE_CACHE_AUTO, &directory, &err) && strstr(err.message, "a device"),
 	      "%s", err.message);
 }
 
@@ -111,7 +111,7 @@ static void unmounts(void)
 	mkdir(at(base, "other/sub"), 0755);
 	check(mount("none", at(base, "other/sub"), "tmpfs", 0, NULL) == 0, "and one below it");
 	write_file(at(base, "other/sub/below"), "x", 1);
-	share = share_open(at(base, "other"), false, &directory, &err);
+	share = share_open(at(base, "other"), false, SHARE_CACHE_AUTO, &directory, &err);
 	check(share && umount(at(base, "other/sub")) == 0 && umount(at(base, "other")) == 0,
 	      "both can be unmounted while they are shared");
 	share_close(share);

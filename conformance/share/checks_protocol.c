@@ -235,8 +235,8 @@ void checks_protocol(void)
 	mknod(at(source, "disk"), S_IFBLK | 0666, makedev(7, 0));
 	mknod(at(source, "socket"), S_IFSOCK | 0666, 0);
 	check(symlink("..", at(source, "out")) == 0, "a tree for single requests");
-	share = share_open(source, false, &directory, &err);
-	pool = share_pool_start(2, &callbacks, &err);
+	share = share_open(source, false, SHARE_CACHE_AUTO, &directory, &err);
+	pool = share_pool_start(2, &callbacks, NULL, &err);
 	check(share && pool && share_serve(pool, share, NULL, &err) == 0, "served (%s)",
 	      err.message);
 	start_of_session();

@@ -144,7 +144,7 @@ static void serve_child(const char *source, bool readonly, int ready)
 	const struct share_callbacks callbacks = { .reply = reply, .request_done = request_done };
 	struct error err = { 0 };
 	bool directory;
-	struct share *share = share_open(source, readonly, &directory, &err);
+	struct share *share = share_open(source, readonly, SHARE_CACHE_AUTO, &directory, &err);
 	struct share_pool *pool = NULL;
 	char answer = directory ? 'd' : 'f';
 	int result = -1;
@@ -154,7 +154,7 @@ static void serve_child(const char *source, bool readonly, int ready)
 	if (option_nofile)
 		setrlimit(RLIMIT_NOFILE, &nofile);
 	if (share && (!option_confined || io_confine(&err) == 0))
-		pool = share_pool_start(4, &callbacks, &err);
+		pool = share_pool_start(4, &callbacks, NULL, &err);
 	if (pool && share_serve(pool, share, NULL, &err) == 0 && write(ready, &answer, 1) == 1) {
 		close(ready);
 		result = relay(pool, share, &err);

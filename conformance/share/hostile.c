@@ -406,15 +406,15 @@ static int attack(const char *tree, const char *other, double seconds)
 	static struct message m;
 	struct error err = { 0 };
 	bool directory;
-	struct share *share = share_open(tree, false, &directory, &err);
-	struct share *second = share_open(other, false, &directory, &err);
+	struct share *share = share_open(tree, false, SHARE_CACHE_AUTO, &directory, &err);
+	struct share *second = share_open(other, false, SHARE_CACHE_AUTO, &directory, &err);
 	struct share_pool *pool = NULL;
 	double end = now() + seconds;
 	unsigned long count = 0;
 
 	sem_init(&room, 0, IN_FLIGHT);
 	if (share && second && (!option_confined || io_confine(&err) == 0))
-		pool = share_pool_start(4, &callbacks, &err);
+		pool = share_pool_start(4, &callbacks, NULL, &err);
 	if (!pool || share_serve(pool, share, &err, &err) ||
 	    share_serve(pool, second, NULL, &err)) {
 		printf("# %s\n", err.message);

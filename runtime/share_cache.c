@@ -1,0 +1,91 @@
+/*
+ * How long the guest may believe what it is told. What is watched can be
+ * believed for long, because the guest hears of changes; the guest's kernel has
+ * to have the patch for that (guest/kernel.patch), without which a reply that is
+ * under way can come after the news that it is old.
+ *
+ * Attributes of files are believed for long with SHARE_CACHE_ALWAYS alone: what
+ * the host stores through a mapping, fanotify tells nobody, nor that a file has
+ * got one more name, elsewhere, by which it may be written to.
+ */
+#include "share_internal.h"
+
+#define LONG  3600.0
+#define SHORT 1.0
+
+/* Not upstream, see guest/kernel.patch. */
+#define FUSE_EXPIRES_ALL (1ull << 62)
+
+static double short_timeout(const struct share *share)
+{
+	return share->cache == SHARE_CACHE_NONE ? 0 : SHORT;
+}
+
+double share_entry_timeout(struct share_node *directory)
+{
+	if (directory->share->long_lived && share_watch_node(directory))
+		return LONG;
+	return short_timeout(directory->share);
+}
+
+static bool is_covered(const struct share_node *node)
+{
+	return atomic_load(&node->covered) == share_watch_generation(node->share->watch);
+}
+
+double share_attr_timeout(struct share_node *node, const struct stat *st)
+{
+	const struct share *share = node->share;
+	double timeout = short_timeout(share);
+
+	if (!share->long_lived)
+		return timeout;
+	if (S_ISDIR(st->st_mode))
+		return share_watch_holds(node) ? LONG : timeout;
+	if (share->cache != SHARE_CACHE_ALWAYS)
+		return timeout;
+	if (share_watch_holds(node))
+		return LONG;
+	/* a directory's mark does not report what is done by a name elsewhere */
+	if (st->st_nlink > 1 || !is_covered(node)) {
+		if (node->type == S_IFREG)
+			share_watch_node(node); /* for the next time: this look came before it */
+		return timeout;
+	}
+	return LONG;
+}
+
+void share_cache_found(struct share_node *node, const struct share_node *directory)
+{
+	if (node->share->long_lived && share_watch_holds(directory))
+		atomic_store(&node->covered, share_watch_generation(node->share->watch));
+}
+
+int share_cache_watch(struct share *share, struct share_watch *watch)
+{
+	struct share_node *root;
+	bool watched;
+
+	if (share->cache == SHARE_CACHE_NONE)
+		return 0;
+	if (share_notify_init(share))
+		return -1;
+	share->watch = watch;
+	root = share_node_get(share, SHARE_ROOT_ID);
+	root->key = share_watch_key(root->fd);
+	share_key_add(share, root);
+	watched = share_watch_node(root);
+	share_node_put(root);
+	if (!watched) {
+		share->watch = NULL;
+		share_notify_free(share);
+	}
+	return 0;
+}
+
+void share_cache_agree(struct share *share, const struct fuse_init_in *in)
+{
+	if (share->watch && in->flags & FUSE_INIT_EXT &&
+	    in->flags2 & (uint32_t)(FUSE_EXPIRES_ALL >> 32))
+		share->long_lived = true;
+}
