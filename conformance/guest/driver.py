@@ -123,11 +123,13 @@ class Process:
 
 
 class Vm:
-    def __init__(self, memory=128, cpus=1, debug=False, greet=True, version=VERSION, ports=4):
+    def __init__(self, memory=128, cpus=1, debug=False, greet=True, version=VERSION, ports=4, valid=1):
         self.changed = threading.Condition()
         self.lock = threading.Lock()
         self.streams, self.shares, self.processes, self.replies = {}, {}, {}, {}
+        self.notify_credit = {}  # bytes given back, of each share
         self.partial = {}
+        self.valid = valid  # seconds that the guest may believe what a share says
         self.gone = False
         self.violation = None
         self.next = {"seq": 0, "stream": 0, "process": 0}
@@ -295,6 +297,8 @@ class Vm:
                 raise Failure("frame %d before HELLO" % kind)
             elif kind == CONTROL:
                 self.receive_control(flags, body)
+            elif kind == CREDIT and number in self.shares:
+                self.notify_credit[number] = self.notify_credit.get(number, 0) + struct.unpack("<I", body)[0]
             elif number not in self.streams:
                 raise Failure("frame %d for unknown stream %d" % (kind, number))
             else:
@@ -351,6 +355,12 @@ class Vm:
         out.append(frame(CREDIT, number, struct.pack("<I", len(message))))
         self.send(b"".join(out))
 
+    def notify(self, share, code, body):
+        """A FUSE notification; returns its size."""
+        message = struct.pack("<IiQ", 16 + len(body), code, 0) + body
+        self.send(frame(DATA, share, message))
+        return len(message)
+
     # -- requests
 
     def new_stream(self):
@@ -381,7 +391,7 @@ class Vm:
                 (i, m["source"], "ro" in m.get("options", [])) for i, m in enumerate(config["mounts"])
                 if m.get("type") == "bind" and m["destination"] != "/dev/shm"]:
             number = self.share_port(len(shares)) << PORT_SHIFT | self.number("stream")
-            self.shares[number] = FuseServer(source, readonly)
+            self.shares[number] = FuseServer(source, readonly, self.valid)
             shares.append({"mount": index, "stream": number, "directory": os.path.isdir(source),
                            "readonly": readonly})
         message = {"op": "create", "container": container, "process": process.number, "config": config,
