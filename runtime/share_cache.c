@@ -10,6 +10,9 @@
  */
 #include "share_internal.h"
 
+#include <linux/magic.h>
+#include <sys/vfs.h>
+
 #define LONG  3600.0
 #define SHORT 1.0
 
@@ -61,6 +64,35 @@ void share_cache_found(struct share_node *node, const struct share_node *directo
 		atomic_store(&node->covered, share_watch_generation(node->share->watch));
 }
 
+/* Others than this host's kernel change them. Where the header has no name: <linux/magic.h>'s kin. */
+static const uint32_t remote_types[] = {
+	NFS_SUPER_MAGIC,
+	SMB_SUPER_MAGIC,
+	0xff534d42, /* cifs */
+	0xfe534d42, /* smb2 */
+	V9FS_MAGIC,
+	FUSE_SUPER_MAGIC,
+	CEPH_SUPER_MAGIC,
+	AFS_SUPER_MAGIC,
+	AFS_FS_MAGIC,
+	CODA_SUPER_MAGIC,
+	OCFS2_SUPER_MAGIC,
+	0x01161970, /* gfs2 */
+	0x0bd00bd0, /* lustre */
+};
+
+static bool is_remote(int fd)
+{
+	struct statfs fs;
+
+	if (fstatfs(fd, &fs))
+		return true;
+	for (size_t i = 0; i < sizeof(remote_types) / sizeof(remote_types[0]); i++)
+		if ((uint32_t)fs.f_type == remote_types[i])
+			return true;
+	return false;
+}
+
 int share_cache_watch(struct share *share, struct share_watch *watch)
 {
 	struct share_node *root;
@@ -72,7 +104,7 @@ int share_cache_watch(struct share *share, struct share_watch *watch)
 		return -1;
 	share->watch = watch;
 	root = share_node_get(share, SHARE_ROOT_ID);
-	root->key = share_watch_key(root->fd);
+	root->key = is_remote(root->fd) ? 0 : share_watch_key(root->fd);
 	share_key_add(share, root);
 	watched = share_watch_node(root);
 	share_node_put(root);

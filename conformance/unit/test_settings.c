@@ -110,12 +110,85 @@ static void refused(void **state)
 	}
 }
 
+/* A config.json with these annotations and one volume, /v. */
+static struct oci_config *config_with(const char *members)
+{
+	struct oci_config *config;
+	struct error err = { 0 };
+	char text[1024];
+
+	snprintf(
+		text, sizeof(text),
+		"{\"ociVersion\":\"1.0.2\",\"root\":{\"path\":\"r\"},\"process\":{\"args\":[\"x\"],"
+		"\"cwd\":\"/\"},\"mounts\":[{\"destination\":\"/v\",\"source\":\"/"
+		"s\",\"type\":\"bind\"}],"
+		"\"annotations\":{%s}}",
+		members);
+	assert_ok(config_parse(text, strlen(text), &config, &err), err);
+	return config;
+}
+
+static void annotations(void **state)
+{
+	static const struct {
+		const char *settings, *annotations, *words; /* words NULL: accepted */
+	} rows[] = {
+		{ "{}", "", NULL },
+		{ "{}", "\"com.example.x\":\"1\"", NULL },
+		{ "{}", "\"org.vxn.cache\":\"none\",\"org.vxn.cache./v\":\"auto\"", NULL },
+		{ "{\"allow_annotations\":[\"cache\"]}", "\"org.vxn.cache\":\"none\"", NULL },
+		{ "{\"allow_annotations\":[]}", "\"org.vxn.cache./v\":\"none\"",
+		  "org.vxn.cache./v is not allowed" },
+		{ "{}", "\"org.vxn.caches\":\"none\"", "unknown annotation org.vxn.caches" },
+		{ "{}", "\"org.vxn.\":\"none\"", "unknown annotation org.vxn." },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct oci_config *config = config_with(rows[i].annotations);
+		struct settings settings;
+		struct error err = { 0 };
+		int result;
+
+		assert_ok(load(rows[i].settings, &settings, &err), err);
+		result = settings_check_annotations(&settings, config, &err);
+		assert_int_equal(result, rows[i].words ? -1 : 0);
+		if (rows[i].words)
+			assert_non_null(strstr(err.message, rows[i].words));
+		settings_free(&settings);
+		config_free(config);
+	}
+}
+
+static void caches(void **state)
+{
+	struct oci_config *config =
+		config_with("\"org.vxn.cache\":\"none\",\"org.vxn.cache./v\":\"always\"");
+	struct oci_config *plain = config_with("");
+	struct oci_config *wrong = config_with("\"org.vxn.cache./v\":\"some\"");
+	enum share_cache cache;
+	struct error err = { 0 };
+
+	(void)state;
+	assert_ok(cache_of(config, NULL, SHARE_CACHE_AUTO, &cache, &err), err);
+	assert_int_equal(cache, SHARE_CACHE_NONE);
+	assert_ok(cache_of(config, &config->mounts[0], SHARE_CACHE_AUTO, &cache, &err), err);
+	assert_int_equal(cache, SHARE_CACHE_ALWAYS);
+	assert_ok(cache_of(plain, &plain->mounts[0], SHARE_CACHE_NONE, &cache, &err), err);
+	assert_int_equal(cache, SHARE_CACHE_NONE);
+	assert_int_equal(cache_of(wrong, &wrong->mounts[0], SHARE_CACHE_AUTO, &cache, &err), -1);
+	assert_non_null(strstr(err.message, "org.vxn.cache./v"));
+	config_free(config);
+	config_free(plain);
+	config_free(wrong);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(defaults),
-		cmocka_unit_test(all_keys),
-		cmocka_unit_test(refused),
+		cmocka_unit_test(defaults), cmocka_unit_test(all_keys),
+		cmocka_unit_test(refused),  cmocka_unit_test(annotations),
+		cmocka_unit_test(caches),
 	};
 	int fd = mkstemp(path), result;
 
