@@ -51,7 +51,7 @@ double share_attr_timeout(struct share_node *node, const struct stat *st)
 		return LONG;
 	/* a directory's mark does not report what is done by a name elsewhere */
 	if (st->st_nlink > 1 || !is_covered(node)) {
-		if (node->type == S_IFREG)
+		if (node->type == S_IFREG && share_node_reach(node) == 0)
 			share_watch_node(node); /* for the next time: this look came before it */
 		return timeout;
 	}
@@ -66,19 +66,11 @@ void share_cache_found(struct share_node *node, const struct share_node *directo
 
 /* Others than this host's kernel change them. Where the header has no name: <linux/magic.h>'s kin. */
 static const uint32_t remote_types[] = {
-	NFS_SUPER_MAGIC,
-	SMB_SUPER_MAGIC,
-	0xff534d42, /* cifs */
-	0xfe534d42, /* smb2 */
-	V9FS_MAGIC,
-	FUSE_SUPER_MAGIC,
-	CEPH_SUPER_MAGIC,
-	AFS_SUPER_MAGIC,
-	AFS_FS_MAGIC,
-	CODA_SUPER_MAGIC,
-	OCFS2_SUPER_MAGIC,
-	0x01161970, /* gfs2 */
-	0x0bd00bd0, /* lustre */
+	NFS_SUPER_MAGIC, SMB_SUPER_MAGIC,  0xff534d42, /* cifs */
+	0xfe534d42,				       /* smb2 */
+	V9FS_MAGIC,	 FUSE_SUPER_MAGIC, CEPH_SUPER_MAGIC,  AFS_SUPER_MAGIC,
+	AFS_FS_MAGIC,	 CODA_SUPER_MAGIC, OCFS2_SUPER_MAGIC, 0x01161970, /* gfs2 */
+	0x0bd00bd0,							  /* lustre */
 };
 
 static bool is_remote(int fd)
@@ -104,7 +96,7 @@ int share_cache_watch(struct share *share, struct share_watch *watch)
 		return -1;
 	share->watch = watch;
 	root = share_node_get(share, SHARE_ROOT_ID);
-	root->key = is_remote(root->fd) ? 0 : share_watch_key(root->fd);
+	root->key = is_remote(root->fd) ? 0 : share_watch_key(root->fd, "");
 	share_key_add(share, root);
 	watched = share_watch_node(root);
 	share_node_put(root);

@@ -100,7 +100,7 @@ static int create_or_open(fuse_req_t request, struct share_node *directory, cons
 	int errnum;
 
 	if (fd >= 0)
-		errnum = share_lookup_fd(directory, fd, entry);
+		errnum = share_lookup_fd(directory, name, fd, entry);
 	else if (fd == -EEXIST && !(fi->flags & O_EXCL))
 		/* the host made one meanwhile; it may be a FIFO: no O_CREAT on it */
 		errnum = share_lookup(directory, name, entry);
@@ -109,8 +109,12 @@ static int create_or_open(fuse_req_t request, struct share_node *directory, cons
 	if (errnum)
 		return errnum;
 	node = entry_node(share, entry);
-	if (!node)
-		return ESTALE; /* forgotten before it was told: a hostile kernel */
+	if (!node) {
+		/* ESTALE: forgotten before it was told, a hostile kernel */
+		errnum = errno;
+		share_forget(share, entry->ino, 1);
+		return errnum;
+	}
 	if (fd >= 0)
 		errnum = keep_open(node, steal_fd(&fd), fi->flags, fi);
 	else
@@ -202,10 +206,8 @@ static ssize_t write_page(fuse_req_t request, struct share_handle *handle, fuse_
 	if (!append)
 		return pwrite(handle->fd, data, size, offset);
 	node = share_node_get(share_of(request), ino);
-	if (!node) {
-		errno = ESTALE;
+	if (!node)
 		return -1;
-	}
 	fd = share_node_open(node, O_WRONLY);
 	if (fd < 0) {
 		errno = -fd;

@@ -95,8 +95,8 @@ static size_t add_plain(fuse_req_t request, const struct share_node *node,
 }
 
 /*
- * With attributes and one lookup counted. "." and "..", what is gone meanwhile,
- * and all when file descriptors are getting scarce, go without: node id 0.
+ * With attributes and one lookup counted, which costs no fd. "." and "..", and
+ * what is gone meanwhile, go without: node id 0.
  */
 static size_t add_plus(fuse_req_t request, struct share_node *node, const struct dirent64 *entry,
 		       char *buffer, size_t room)
@@ -106,8 +106,7 @@ static size_t add_plus(fuse_req_t request, struct share_node *node, const struct
 
 	if (size > room)
 		return size;
-	if (is_dots(entry->d_name) || !share_fd_spare(node->share) ||
-	    share_lookup(node, entry->d_name, &param)) {
+	if (is_dots(entry->d_name) || share_lookup(node, entry->d_name, &param)) {
 		memset(&param, 0, sizeof(param));
 		param.attr = entry_stat(node, entry);
 	}

@@ -10,6 +10,7 @@ static void destroy(struct share_handle *handle)
 {
 	close(handle->fd);
 	share_fd_give(handle->share);
+	share_node_put(handle->kept);
 	pthread_mutex_destroy(&handle->lock);
 	free(handle->entries);
 	free(handle);
@@ -31,6 +32,7 @@ int share_handle_new(struct share_node *node, enum share_handle_kind kind, int f
 	}
 	handle->share = share;
 	handle->node = node->id;
+	handle->kept = share_node_keep(node);
 	handle->kind = kind;
 	handle->append = append;
 	handle->users = 1;

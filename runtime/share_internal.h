@@ -5,7 +5,9 @@
  *   share.c            open, close, replies on their way out
  *   share_pool.c       queue, workers and what a worker may do as whom
  *   share_table.c      ids that a guest may hold, instead of pointers
- *   share_node.c       inodes the guest knows
+ *   share_node.c       inodes the guest knows: identity and counting
+ *   share_reopen.c     their fds: closed when there are many, and found again
+ *   share_place.c      where they were seen last: parent and name
  *   share_handle.c     files and directories the guest has open
  *   share_ops.c        INIT and the table of operations
  *   share_names.c      operations on names
@@ -24,6 +26,7 @@
 #define FUSE_USE_VERSION 314
 #include <fuse3/fuse_lowlevel.h>
 
+#include <errno.h>
 #include <linux/capability.h>
 #include <linux/fuse.h>
 #include <pthread.h>
@@ -36,6 +39,9 @@
 #include "share_watch.h"
 
 #define SHARE_ROOT_ID 1
+
+/* More ancestors than any tree has, and few enough to look at under a lock. */
+#define SHARE_DEPTH_MAX (1u << 16)
 
 /* --- share_table.c --- */
 
@@ -88,11 +94,16 @@ struct share {
 	struct share *next;		   /* in the pool, under its lock */
 	unsigned int active;		   /* requests queued or under way, under the pool's lock */
 
+	atomic_long held;	  /* fds that cannot be evicted */
+	atomic_size_t idle_count; /* nodes whose fd can be */
+	bool handles_work;	  /* see share_identity */
+
 	pthread_mutex_t lock; /* of all below */
 	struct share_table nodes;
 	struct share_node **buckets; /* nodes by device and inode number */
 	size_t bucket_count;	     /* a power of two */
 	size_t node_count;
+	struct share_node *idle_newest, *idle_oldest; /* by their last use */
 	struct share_table handles;
 
 	enum share_cache cache;
@@ -133,13 +144,25 @@ struct share *share_pool_first(struct share_pool *pool);
 void share_withdraw(struct share *share);
 
 /*
- * One more file descriptor for a node or a handle. False when only those are
- * left that the process needs for itself; spare asks for the part that is not
- * to be used up by what can be done without.
+ * One more file descriptor that cannot be done without for a while (a handle's).
+ * Where all are used, the fd of an idle node is closed, of whichever share. False:
+ * this share has its part of what can be so held, and all that the others leave.
+ * These may not be asked for under a share's lock; giving may be.
  */
 bool share_fd_take(struct share *share);
 void share_fd_give(struct share *share);
-bool share_fd_spare(const struct share *share);
+
+/* The same for a node's, which can be closed when it is idle. */
+bool share_fd_cache(struct share *share);
+void share_fd_uncache(struct share *share);
+
+/* Whether a node's fd may stay open though the node is idle; it is cached already. */
+bool share_fd_hold(struct share *share);
+void share_fd_unhold(struct share *share);
+
+/* Whether the VM may know one more node. */
+bool share_node_admit(struct share *share);
+void share_node_dismiss(struct share *share);
 
 /*
  * From here on the thread creates files as the request's uid, gid and umask;
@@ -151,21 +174,31 @@ void share_be_self(void);
 /* --- share_node.c --- */
 
 /*
- * An inode that the guest knows. Its fd is O_PATH: it keeps the inode alive, so
- * that (dev, ino) names it as long as the node exists.
+ * An inode that the guest knows, a hundred bytes and its name. Its fd is O_PATH;
+ * there is none until the node is used, and none after it has been idle for
+ * long. While it is open it keeps the inode alive, so that (dev, ino) names it;
+ * without it, identity has to be equal too.
  */
 struct share_node {
 	struct share *share;
-	uint64_t id;
-	int fd;
+	struct share_node *next;	  /* in its bucket */
+	struct share_node *parent;	  /* that it was seen in last; NULL: none, or the root */
+	char *name;			  /* there */
+	struct share_node *newer, *older; /* in the list of idle ones */
+	uint64_t id;			  /* 0: over, but the parent of others */
 	dev_t dev;
 	ino_t ino;
-	mode_t type;		 /* S_IFMT bits */
-	uint64_t lookups;	 /* that the guest has not forgotten */
-	unsigned int users;	 /* operations under way */
-	struct share_node *next; /* in its bucket */
+	uint64_t identity;     /* see share_identity; of before its fd was opened */
+	uint64_t lookups;      /* that the guest has not forgotten */
+	int fd;		       /* or -1; stays while the node is held */
+	unsigned int users;    /* operations under way, and handles */
+	unsigned int children; /* nodes whose parent it is */
+	mode_t type;	       /* S_IFMT bits */
+	bool idle;	       /* in the list */
+	bool held;	       /* share_fd_hold: its name is gone */
+	bool stale;	       /* its inode number is another inode's now */
 
-	uint64_t key; /* of the watch, 0 = none */
+	uint64_t key; /* of the watch, 0 = none; equal to identity where handles work */
 	struct share_node *key_next;
 	/* generations of the watch: with a mark of its own, and looked up in a directory with one */
 	atomic_uint watched, covered;
@@ -175,19 +208,33 @@ struct share_node {
 int share_nodes_init(struct share *share, int root_fd, const struct stat *root);
 void share_nodes_free(struct share *share);
 
-/* Holds the node against FORGET until it is put. NULL: no such node. */
+/*
+ * Opens the node if need be, and holds it against FORGET and eviction until it is
+ * put. NULL with errno: ESTALE when there is none of that id, or its inode is no
+ * longer where it was; ENFILE.
+ */
 struct share_node *share_node_get(struct share *share, uint64_t id);
 void share_node_put(struct share_node *node);
 
-/* As share_node_get, but answers the request itself: ESTALE, or ENOTDIR. */
+/* One more to put. */
+struct share_node *share_node_keep(struct share_node *node);
+
+/* As share_node_get, but answers the request itself: its errors, or ENOTDIR. */
 struct share_node *share_node_for(fuse_req_t request, uint64_t id);
 struct share_node *share_directory_for(fuse_req_t request, uint64_t id);
 
 /* Looks name up and counts it as known to the guest. Returns 0 or an errno. */
 int share_lookup(struct share_node *directory, const char *name, struct fuse_entry_param *entry);
 
-/* The same for an open file that was made in the directory. */
-int share_lookup_fd(struct share_node *directory, int fd, struct fuse_entry_param *entry);
+/* The same for a file that was just made there, by its fd. */
+int share_lookup_fd(struct share_node *directory, const char *name, int fd,
+		    struct fuse_entry_param *entry);
+
+/*
+ * The node, opened and held, of what is called name now; NULL if the guest knows
+ * none. For operations that take the name away.
+ */
+struct share_node *share_node_child(struct share_node *directory, const char *name);
 
 void share_forget(struct share *share, uint64_t id, uint64_t lookups);
 
@@ -211,6 +258,60 @@ static inline void share_node_put_(struct share_node **node)
 
 #define CLEANUP_NODE CLEANUP(share_node_put_)
 
+/* For share_reopen.c and share_place.c, under the share's lock: */
+void share_node_hold(struct share_node *node);
+/* Puts on *dead what nobody needs any more once node has lost a user or child. */
+void share_node_release(struct share_node *node, struct share_node **dead);
+void share_node_retire(struct share_node *node, struct share_node **dead);
+/* Frees them; not under the lock. */
+void share_nodes_bury(struct share *share, struct share_node *dead);
+
+/* Out of file descriptors is the guest's "table full", whoever's limit it was. */
+static inline int share_open_errno(void)
+{
+	return errno == EMFILE ? ENFILE : errno;
+}
+
+/* --- share_reopen.c --- */
+
+/* Finds out how inodes of the tree can be told apart. */
+void share_identity_init(struct share *share, int root_fd);
+
+/*
+ * Tells an inode from all that had its number before; of name in the directory fd,
+ * or of fd itself if name is empty. Returns 0 or an errno.
+ */
+int share_identity(const struct share *share, int fd, const char *name, uint64_t *identity);
+
+/* Opens a node that is held. Returns 0 or an errno. */
+int share_node_reach(struct share_node *node);
+/* The same, where it is known to be called name in directory, also held. */
+int share_node_reach_in(struct share_node *directory, const char *name, struct share_node *node);
+
+/* Closes the fd of the node that has been idle longest. False: there is none. */
+bool share_node_evict(struct share *share);
+
+/* Under the share's lock: the only places where a node gets and loses its fd. */
+void share_node_set_fd(struct share_node *node, int fd);
+int share_node_take_fd(struct share_node *node);
+
+/* Under the share's lock: nobody uses the node, or somebody does again. */
+void share_idle_in(struct share_node *node);
+void share_idle_out(struct share_node *node);
+
+/* --- share_place.c --- */
+
+/* The node was seen as name in parent. Under the share's lock. */
+void share_place_set(struct share_node *node, struct share_node *parent, const char *name,
+		     struct share_node **dead);
+/* It is nowhere any more. Under the share's lock. */
+void share_place_clear(struct share_node *node, struct share_node **dead);
+
+/* After a rename; node is held. */
+void share_place_moved(struct share_node *node, struct share_node *parent, const char *name);
+/* After that name was removed; node is held, and keeps its fd as long as that may be. */
+void share_place_removed(struct share_node *node, struct share_node *parent, const char *name);
+
 /* --- share_handle.c --- */
 
 enum share_handle_kind { SHARE_FILE, SHARE_DIRECTORY };
@@ -220,7 +321,8 @@ enum share_handle_kind { SHARE_FILE, SHARE_DIRECTORY };
 struct share_handle {
 	struct share *share;
 	uint64_t id;
-	uint64_t node; /* its id */
+	uint64_t node;		 /* its id */
+	struct share_node *kept; /* the same: it stays open, whatever becomes of its name */
 	enum share_handle_kind kind;
 	int fd;
 	unsigned int users;   /* operations under way, and the table */
@@ -273,9 +375,12 @@ void share_cache_agree(struct share *share, const struct fuse_init_in *in);
 int share_watch_start(struct share_watch *watch, struct share_pool *pool); /* an errno */
 void share_watch_stop(struct share_watch *watch);			   /* NULL is allowed */
 void share_watch_wake(struct share_watch *watch);
-/* What events call the inode of an O_PATH fd; 0 where its file system has no name for it. */
-uint64_t share_watch_key(int fd);
-/* Sees that changes of the inode, or in the directory, are reported from here on. */
+/*
+ * What events call the inode of name in the directory fd, or of an O_PATH fd if name
+ * is empty. 0 with errno: its file system has no name for it (EOPNOTSUPP), or an error.
+ */
+uint64_t share_watch_key(int fd, const char *name);
+/* Sees that changes of the inode, which is open, or in the directory, are reported from here on. */
 bool share_watch_node(struct share_node *node);
 /* Are they already? */
 bool share_watch_holds(const struct share_node *node);

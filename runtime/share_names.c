@@ -167,9 +167,19 @@ void share_op_link(fuse_req_t request, fuse_ino_t ino, fuse_ino_t new_parent, co
 static void remove_name(fuse_req_t request, fuse_ino_t parent, const char *name, int flags)
 {
 	CLEANUP_NODE struct share_node *directory = share_directory_for(request, parent);
+	CLEANUP_NODE struct share_node *child = NULL;
 
-	if (directory)
-		fuse_reply_err(request, unlinkat(directory->fd, name, flags) ? errno : 0);
+	if (!directory)
+		return;
+	/* the guest may go on using it: opened before there is no name to find it by */
+	child = share_node_child(directory, name);
+	if (unlinkat(directory->fd, name, flags)) {
+		fuse_reply_err(request, errno);
+		return;
+	}
+	if (child)
+		share_place_removed(child, directory, name);
+	fuse_reply_err(request, 0);
 }
 
 void share_op_unlink(fuse_req_t request, fuse_ino_t parent, const char *name)
@@ -180,6 +190,27 @@ void share_op_unlink(fuse_req_t request, fuse_ino_t parent, const char *name)
 void share_op_rmdir(fuse_req_t request, fuse_ino_t parent, const char *name)
 {
 	remove_name(request, parent, name, AT_REMOVEDIR);
+}
+
+/* Returns 0 or an errno. What the guest knows of both names is open meanwhile. */
+static int rename_name(struct share_node *from, const char *name, struct share_node *to,
+		       const char *new_name, unsigned int flags)
+{
+	CLEANUP_NODE struct share_node *moved = share_node_child(from, name);
+	CLEANUP_NODE struct share_node *replaced = share_node_child(to, new_name);
+
+	if (renameat2(from->fd, name, to->fd, new_name, flags))
+		return errno;
+	/* two names of one inode: nothing was done */
+	if (moved == replaced)
+		return 0;
+	if (replaced && flags & RENAME_EXCHANGE)
+		share_place_moved(replaced, from, name);
+	else if (replaced)
+		share_place_removed(replaced, to, new_name);
+	if (moved)
+		share_place_moved(moved, to, new_name);
+	return 0;
 }
 
 void share_op_rename(fuse_req_t request, fuse_ino_t parent, const char *name, fuse_ino_t new_parent,
@@ -195,8 +226,6 @@ void share_op_rename(fuse_req_t request, fuse_ino_t parent, const char *name, fu
 		return;
 	if (flags & ~(unsigned int)(RENAME_NOREPLACE | RENAME_EXCHANGE | RENAME_WHITEOUT))
 		fuse_reply_err(request, EINVAL);
-	else if (renameat2(from->fd, name, to->fd, new_name, flags))
-		fuse_reply_err(request, errno);
 	else
-		fuse_reply_err(request, 0);
+		fuse_reply_err(request, rename_name(from, name, to, new_name, flags));
 }

@@ -1,15 +1,12 @@
 /*
  * Inodes that the guest knows: found by id (from the guest) or by device and
  * inode number (from a lookup), counted as FUSE counts them, held while an
- * operation uses them. The share's lock is never held across a system call that
- * may block, but for close.
- *
- * Each node costs a file descriptor. A later eviction of those without open
- * files changes share_node_get (which would open again) and nothing outside.
+ * operation or a handle uses them. A node that is only known costs no file
+ * descriptor (share_reopen.c). The share's lock is never held across a system
+ * call that may block.
  */
 #include "share_internal.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
@@ -69,8 +66,9 @@ static void grow_buckets(struct share *share)
 	free(old);
 }
 
-/* A new node with one lookup, under the lock. Does not take fd when it fails. */
-static struct share_node *add(struct share *share, int fd, const struct stat *st, uint64_t key)
+/* A new node that nobody has looked up yet, under the lock. NULL with errno. */
+static struct share_node *add(struct share *share, const struct stat *st, uint64_t identity,
+			      uint64_t key)
 {
 	struct share_node *node = calloc(1, sizeof(*node));
 
@@ -79,14 +77,15 @@ static struct share_node *add(struct share *share, int fd, const struct stat *st
 	node->id = share_table_add(&share->nodes, node);
 	if (!node->id) {
 		free(node);
+		errno = ENOMEM;
 		return NULL;
 	}
 	node->share = share;
-	node->fd = fd;
+	node->fd = -1;
 	node->dev = st->st_dev;
 	node->ino = st->st_ino;
 	node->type = st->st_mode & S_IFMT;
-	node->lookups = 1;
+	node->identity = identity;
 	node->key = key;
 	share_key_add(share, node);
 	if (share->node_count++ >= share->bucket_count)
@@ -95,70 +94,155 @@ static struct share_node *add(struct share *share, int fd, const struct stat *st
 	return node;
 }
 
-/* Forgotten and unused: the id is over, under the lock. */
-static void drop(struct share_node *node)
+/* Its number is another inode's: the id goes on until it is forgotten, and finds nothing. */
+static void make_stale(struct share_node *node)
 {
-	struct share *share = node->share;
+	hash_out(node->share, node);
+	node->stale = true;
+}
 
-	hash_out(share, node);
-	share_key_remove(share, node);
-	share_table_remove(&share->nodes, node->id);
-	share->node_count--;
-	close(node->fd);
-	share_fd_give(share);
-	free(node);
+void share_node_retire(struct share_node *node, struct share_node **dead)
+{
+	while (node && node->lookups == 0 && node->users == 0) {
+		struct share_node *parent = node->parent;
+
+		if (node->id) {
+			share_key_remove(node->share, node);
+			share_table_remove(&node->share->nodes, node->id);
+		}
+		node->id = 0;
+		/* a guest's kernel forgets the children first; this one is needed to find them */
+		if (node->children > 0)
+			return;
+		share_idle_out(node);
+		if (!node->stale)
+			hash_out(node->share, node);
+		node->share->node_count--;
+		node->next = *dead;
+		*dead = node;
+		if (parent)
+			parent->children--;
+		node = parent;
+	}
+}
+
+void share_nodes_bury(struct share *share, struct share_node *dead)
+{
+	while (dead) {
+		struct share_node *node = dead;
+		int fd = share_node_take_fd(node);
+
+		dead = node->next;
+		if (fd >= 0) {
+			close(fd);
+			share_fd_uncache(share);
+		}
+		if (node->held)
+			share_fd_unhold(share);
+		share_node_dismiss(share);
+		free(node->name);
+		free(node);
+	}
 }
 
 int share_nodes_init(struct share *share, int root_fd, const struct stat *root)
 {
+	struct share_node *node;
+
+	share_identity_init(share, root_fd);
 	share->bucket_count = 256;
 	share->buckets = calloc(share->bucket_count, sizeof(struct share_node *));
-	if (!share->buckets || !add(share, root_fd, root, 0)) {
+	node = share->buckets ? add(share, root, 0, 0) : NULL;
+	if (!node) {
 		free(share->buckets);
 		return -1;
 	}
+	/* a lookup that nobody made, and a user: it never is idle */
+	node->lookups = 1;
+	node->users = 1;
+	share_node_set_fd(node, root_fd);
 	return 0;
 }
 
+/* Nobody uses the share any more. */
 void share_nodes_free(struct share *share)
 {
+	struct share_node *dead = NULL;
+
+	/* those without an id go with the last of their children */
 	for (uint32_t i = 0; i < share->nodes.count; i++) {
 		struct share_node *node = share->nodes.slots[i].object;
 
 		if (!node)
 			continue;
-		close(node->fd);
-		if (node->id != SHARE_ROOT_ID)
-			share_fd_give(share);
-		free(node);
+		node->lookups = 0;
+		node->users = 0;
+		share_node_retire(node, &dead);
 	}
+	share_nodes_bury(share, dead);
 	free(share->buckets);
 	share_table_free(&share->nodes);
+}
+
+void share_node_hold(struct share_node *node)
+{
+	node->users++;
+	share_idle_out(node);
+}
+
+void share_node_release(struct share_node *node, struct share_node **dead)
+{
+	if (--node->users > 0)
+		return;
+	share_idle_in(node);
+	share_node_retire(node, dead);
+}
+
+struct share_node *share_node_keep(struct share_node *node)
+{
+	pthread_mutex_lock(&node->share->lock);
+	share_node_hold(node);
+	pthread_mutex_unlock(&node->share->lock);
+	return node;
 }
 
 struct share_node *share_node_get(struct share *share, uint64_t id)
 {
 	struct share_node *node;
+	bool open = false;
+	int errnum;
 
 	pthread_mutex_lock(&share->lock);
 	node = share_table_get(&share->nodes, id);
 	/* one that is forgotten but still in use is over for new requests */
-	if (node && node->lookups == 0)
+	if (node && (node->lookups == 0 || node->stale))
 		node = NULL;
-	if (node)
-		node->users++;
+	if (node) {
+		share_node_hold(node);
+		open = node->fd >= 0;
+	}
 	pthread_mutex_unlock(&share->lock);
-	return node;
+	if (!node) {
+		errno = ESTALE;
+		return NULL;
+	}
+	errnum = open ? 0 : share_node_reach(node);
+	if (!errnum)
+		return node;
+	share_node_put(node);
+	errno = errnum;
+	return NULL;
 }
 
 void share_node_put(struct share_node *node)
 {
 	struct share *share = node->share;
+	struct share_node *dead = NULL;
 
 	pthread_mutex_lock(&share->lock);
-	if (--node->users == 0 && node->lookups == 0)
-		drop(node);
+	share_node_release(node, &dead);
 	pthread_mutex_unlock(&share->lock);
+	share_nodes_bury(share, dead);
 }
 
 struct share_node *share_node_for(fuse_req_t request, uint64_t id)
@@ -166,7 +250,7 @@ struct share_node *share_node_for(fuse_req_t request, uint64_t id)
 	struct share_node *node = share_node_get(share_of(request), id);
 
 	if (!node)
-		fuse_reply_err(request, ESTALE);
+		fuse_reply_err(request, errno);
 	return node;
 }
 
@@ -183,7 +267,7 @@ struct share_node *share_directory_for(fuse_req_t request, uint64_t id)
 
 void share_forget(struct share *share, uint64_t id, uint64_t lookups)
 {
-	struct share_node *node;
+	struct share_node *node, *dead = NULL;
 
 	/* the root has one lookup that nobody made */
 	if (id == SHARE_ROOT_ID)
@@ -192,83 +276,120 @@ void share_forget(struct share *share, uint64_t id, uint64_t lookups)
 	node = share_table_get(&share->nodes, id);
 	if (node && node->lookups > 0) {
 		node->lookups -= lookups < node->lookups ? lookups : node->lookups;
-		if (node->lookups == 0 && node->users == 0)
-			drop(node);
+		share_node_retire(node, &dead);
 	}
 	pthread_mutex_unlock(&share->lock);
+	share_nodes_bury(share, dead);
 }
 
-/* How long the guest may believe the attributes that were found. */
+/* How long the guest may believe the attributes that were found. Puts the node. */
 static void believe(struct share_node *node, const struct share_node *directory,
 		    struct fuse_entry_param *entry)
 {
 	share_cache_found(node, directory);
 	entry->attr_timeout = share_attr_timeout(node, &entry->attr);
+	share_node_put(node);
 }
 
 /*
- * One more lookup of an inode that is known already: its node's fd keeps the
- * inode number from being used again, so that equal numbers mean the same inode.
+ * One more lookup, under the lock, and the node is held; it is seen as name in directory. Also
+ * revives one that is forgotten: while in use its id goes on, else it gets another.
+ * Returns 0 or an errno.
  */
-static bool enter_known(struct share *share, const struct share_node *directory,
-			struct fuse_entry_param *entry)
+static int count(struct share_node *node, struct share_node *directory, const char *name,
+		 struct fuse_entry_param *entry, struct share_node **dead)
 {
-	struct share_node *node;
-
-	pthread_mutex_lock(&share->lock);
-	node = find(share, &entry->attr);
-	if (node) {
-		/* also revives one that is forgotten but in use: its id goes on */
-		node->lookups++;
-		node->users++;
-		entry->ino = node->id;
+	if (!node->id) {
+		node->id = share_table_add(&node->share->nodes, node);
+		if (!node->id)
+			return ENOMEM;
+		node->pending_inode = node->pending_data = false;
+		share_key_add(node->share, node);
 	}
-	pthread_mutex_unlock(&share->lock);
-	if (!node)
-		return false;
-	believe(node, directory, entry);
-	share_node_put(node);
-	return true;
+	node->lookups++;
+	entry->ino = node->id;
+	share_place_set(node, directory, name, dead);
+	share_node_hold(node);
+	return 0;
 }
 
-/* fd is O_PATH, and counted; it is taken. Returns 0 or an errno. */
-static int enter_new(struct share *share, const struct share_node *directory, int fd,
-		     struct fuse_entry_param *entry)
+/*
+ * One more lookup of an inode whose node is open, which keeps its number from being
+ * used again, so that equal numbers mean the same inode. Returns 0, an errno, or -1
+ * when there is none.
+ */
+static int enter_open(struct share_node *directory, const char *name,
+		      struct fuse_entry_param *entry)
 {
-	uint64_t key = share->watch ? share_watch_key(fd) : 0;
-	struct share_node *node;
+	struct share *share = directory->share;
+	struct share_node *node, *dead = NULL;
+	int result = -1;
 
-	if (fstatat(fd, "", &entry->attr, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW)) {
-		int errnum = errno;
-
-		close(fd);
-		share_fd_give(share);
-		return errnum;
-	}
 	pthread_mutex_lock(&share->lock);
 	node = find(share, &entry->attr);
-	if (node) {
-		/* another thread was faster */
-		node->lookups++;
-		close(fd);
-		share_fd_give(share);
-	} else {
-		node = add(share, fd, &entry->attr, key);
-		if (!node) {
-			close(fd);
-			share_fd_give(share);
-		}
+	if (node && node->fd >= 0)
+		result = count(node, directory, name, entry, &dead);
+	pthread_mutex_unlock(&share->lock);
+	share_nodes_bury(share, dead);
+	if (!result)
+		believe(node, directory, entry);
+	return result;
+}
+
+/* Under the lock. Returns 0 with *node, an errno, or -1 as enter does. */
+static int find_or_add(struct share *share, const struct stat *st, uint64_t identity, uint64_t key,
+		       bool sure, struct share_node **node)
+{
+	*node = find(share, st);
+	if (*node && (*node)->fd < 0 && (*node)->identity != identity) {
+		if (!sure)
+			return -1;
+		make_stale(*node);
+		*node = NULL;
 	}
-	if (node) {
-		entry->ino = node->id;
-		node->users++;
+	if (*node)
+		return 0;
+	if (!share_node_admit(share))
+		return ENFILE;
+	*node = add(share, st, identity, key);
+	if (*node)
+		return 0;
+	share_node_dismiss(share);
+	return errno;
+}
+
+/*
+ * One more lookup of any inode. fd is -1, or open on it and cached, and then it is
+ * taken. Returns 0, an errno, or -1: the number was another inode's before, or
+ * attributes and identity are not of the same one; without an fd that is not sure.
+ */
+static int enter(struct share_node *directory, const char *name, int fd, uint64_t identity,
+		 struct fuse_entry_param *entry)
+{
+	struct share *share = directory->share;
+	struct share_node *node, *dead = NULL;
+	uint64_t key = 0;
+	int result;
+
+	if (share->watch)
+		key = share->handles_work ? identity : share_watch_key(fd, "");
+	pthread_mutex_lock(&share->lock);
+	result = find_or_add(share, &entry->attr, identity, key, fd >= 0, &node);
+	if (!result)
+		result = count(node, directory, name, entry, &dead);
+	if (!result && fd >= 0 && node->fd < 0) {
+		share_node_set_fd(node, fd);
+		fd = -1;
 	}
 	pthread_mutex_unlock(&share->lock);
-	if (!node)
-		return ENOMEM;
-	believe(node, directory, entry);
-	share_node_put(node);
-	return 0;
+	if (fd >= 0) {
+		close(fd);
+		share_fd_uncache(share);
+	}
+	share_nodes_bury(share, dead);
+	if (!result)
+		believe(node, directory, entry);
+	return result;
 }
 
 static void entry_init(struct fuse_entry_param *entry, struct share_node *directory)
@@ -277,56 +398,81 @@ static void entry_init(struct fuse_entry_param *entry, struct share_node *direct
 	entry->entry_timeout = share_entry_timeout(directory);
 }
 
-/* Out of file descriptors is the guest's "table full", whoever's limit it was. */
-static int open_errno(void)
+/* Of path below at: all that there is to know comes from one fd. Returns 0 or an errno. */
+static int enter_opened(struct share_node *directory, const char *name, int at, const char *path,
+			int flags, struct fuse_entry_param *entry)
 {
-	return errno == EMFILE ? ENFILE : errno;
+	struct share *share = directory->share;
+	CLEANUP_CLOSE int fd = -1;
+	uint64_t identity = 0;
+	int errnum;
+
+	if (!share_fd_cache(share))
+		return ENFILE;
+	fd = openat(at, path, O_PATH | O_CLOEXEC | flags);
+	if (fd < 0)
+		errnum = share_open_errno();
+	else if (fstatat(fd, "", &entry->attr, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW))
+		errnum = errno;
+	else
+		errnum = share_identity(share, fd, "", &identity);
+	if (!errnum)
+		return enter(directory, name, steal_fd(&fd), identity, entry);
+	share_fd_uncache(share);
+	return errnum;
 }
 
 int share_lookup(struct share_node *directory, const char *name, struct fuse_entry_param *entry)
 {
 	struct share *share = directory->share;
-	int fd;
+	uint64_t identity;
+	int result;
 
 	entry_init(entry, directory);
 	if (fstatat(directory->fd, name, &entry->attr, AT_SYMLINK_NOFOLLOW))
-		return open_errno();
-	if (enter_known(share, directory, entry))
-		return 0;
-	if (!share_fd_take(share))
-		return ENFILE;
-	fd = openat(directory->fd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-	if (fd < 0) {
-		int errnum = open_errno();
-
-		share_fd_give(share);
-		return errnum;
+		return share_open_errno();
+	result = enter_open(directory, name, entry);
+	if (result < 0 && share->handles_work) {
+		result = share_identity(share, directory->fd, name, &identity);
+		if (!result)
+			result = enter(directory, name, -1, identity, entry);
 	}
-	return enter_new(share, directory, fd, entry);
+	/* where identities are weak, the number is kept from being used again */
+	if (result < 0)
+		result = enter_opened(directory, name, directory->fd, name, O_NOFOLLOW, entry);
+	return result;
 }
 
-int share_lookup_fd(struct share_node *directory, int fd, struct fuse_entry_param *entry)
+int share_lookup_fd(struct share_node *directory, const char *name, int fd,
+		    struct fuse_entry_param *entry)
 {
-	struct share *share = directory->share;
 	struct share_path path;
-	int path_fd;
 
 	entry_init(entry, directory);
-	if (fstat(fd, &entry->attr))
-		return errno;
-	if (enter_known(share, directory, entry))
-		return 0;
-	if (!share_fd_take(share))
-		return ENFILE;
 	snprintf(path.text, sizeof(path.text), "/proc/self/fd/%d", fd);
-	path_fd = open(path.text, O_PATH | O_CLOEXEC);
-	if (path_fd < 0) {
-		int errnum = open_errno();
+	return enter_opened(directory, name, AT_FDCWD, path.text, 0, entry);
+}
 
-		share_fd_give(share);
-		return errnum;
+struct share_node *share_node_child(struct share_node *directory, const char *name)
+{
+	struct share *share = directory->share;
+	struct share_node *node;
+	bool open = false;
+	struct stat st;
+
+	if (fstatat(directory->fd, name, &st, AT_SYMLINK_NOFOLLOW))
+		return NULL;
+	pthread_mutex_lock(&share->lock);
+	node = find(share, &st);
+	if (node) {
+		share_node_hold(node);
+		open = node->fd >= 0;
 	}
-	return enter_new(share, directory, path_fd, entry);
+	pthread_mutex_unlock(&share->lock);
+	if (!node || open || share_node_reach_in(directory, name, node) == 0)
+		return node;
+	share_node_put(node);
+	return NULL;
 }
 
 struct share_path share_node_path(const struct share_node *node)
@@ -345,5 +491,5 @@ int share_node_open(const struct share_node *node, int flags)
 	if (node->type != S_IFREG && node->type != S_IFDIR)
 		return node->type == S_IFLNK ? -ELOOP : -ENXIO;
 	fd = open(path.text, flags | O_CLOEXEC | O_NOCTTY);
-	return fd < 0 ? -open_errno() : fd;
+	return fd < 0 ? -share_open_errno() : fd;
 }

@@ -65,21 +65,21 @@ static uint64_t key_of(const struct file_handle *handle)
 	return key ? key : 1;
 }
 
-uint64_t share_watch_key(int fd)
+uint64_t share_watch_key(int fd, const char *name)
 {
 	union {
 		struct file_handle handle;
 		char space[sizeof(struct file_handle) + MAX_HANDLE_SZ];
 	} u = { .handle.handle_bytes = MAX_HANDLE_SZ };
-	int mount;
+	int mount, flags = *name ? 0 : AT_EMPTY_PATH;
 
 	/* as fanotify makes them, where they need not be good for opening; since Linux 6.5 */
-	if (name_to_handle_at(fd, "", &u.handle, &mount, AT_EMPTY_PATH | AT_HANDLE_FID) == 0)
+	if (name_to_handle_at(fd, name, &u.handle, &mount, flags | AT_HANDLE_FID) == 0)
 		return key_of(&u.handle);
 	if (errno != EINVAL)
 		return 0;
 	u.handle.handle_bytes = MAX_HANDLE_SZ;
-	if (name_to_handle_at(fd, "", &u.handle, &mount, AT_EMPTY_PATH) == 0)
+	if (name_to_handle_at(fd, name, &u.handle, &mount, flags) == 0)
 		return key_of(&u.handle);
 	return 0;
 }
