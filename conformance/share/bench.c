@@ -1,6 +1,7 @@
 /* How fast a share is, as a ratio to the directory itself. */
 #include "harness.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,7 +10,7 @@
 #include <unistd.h>
 
 #define SIZE  (256u << 20)
-#define FILES 2000
+#define FILES 10000
 
 static double drop_and_read(const char *path, bool cold, char *buffer)
 {
@@ -65,6 +66,46 @@ static double stat_files(const char *parent)
 	return FILES / (now() - start);
 }
 
+/* Names, then attributes of each, as find does. */
+static double walk_files(const char *parent)
+{
+	char directory[128];
+	double start = now();
+	struct dirent *entry;
+	struct stat st;
+	DIR *dir;
+
+	snprintf(directory, sizeof(directory), "%s/bench", parent);
+	dir = opendir(directory);
+	while (dir && (entry = readdir(dir)))
+		fstatat(dirfd(dir), entry->d_name, &st, AT_SYMLINK_NOFOLLOW);
+	if (dir)
+		closedir(dir);
+	return FILES / (now() - start);
+}
+
+static double read_files(const char *parent)
+{
+	char directory[128], byte;
+	double start = now();
+
+	snprintf(directory, sizeof(directory), "%s", parent);
+	for (int i = 0; i < FILES; i++)
+		read_file(at(directory, "bench/%d", i), &byte, 1);
+	return FILES / (now() - start);
+}
+
+/* What was looked up is forgotten, here and in the server. */
+static void drop_caches(void)
+{
+	int fd = open("/proc/sys/vm/drop_caches", O_WRONLY);
+
+	if (write(fd, "2", 1) != 1)
+		printf("# caches stay\n");
+	close(fd);
+	usleep(500000);
+}
+
 static void row(const char *name, const char *unit, double share, double direct)
 {
 	printf("# %-28s %10.0f %10.0f %-8s %6.2f\n", name, share, direct, unit, share / direct);
@@ -98,6 +139,17 @@ void bench(void)
 	row("stat, timed out", "files/s", share, direct);
 	share = stat_files(m.mount);
 	row("stat, cached", "files/s", share, direct);
+	drop_caches();
+	direct = walk_files(at(m.source, "direct"));
+	share = walk_files(m.mount);
+	row("walk and stat, unknown", "files/s", share, direct);
+	direct = read_files(at(m.source, "direct"));
+	share = read_files(m.mount);
+	row("open and read, known", "files/s", share, direct);
+	drop_caches();
+	direct = read_files(at(m.source, "direct"));
+	share = read_files(m.mount);
+	row("open and read, unknown", "files/s", share, direct);
 	free(buffer);
 	unserve(&m);
 }

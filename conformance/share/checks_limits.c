@@ -130,30 +130,6 @@ static void unmounts(void)
 	unserve(&m);
 }
 
-/* More inodes than file descriptors: an error, and then it works again. */
-static void descriptors(void)
-{
-	struct mounted m;
-	int refusals = 0, fd;
-
-	mkdir(at(base, "fds"), 0755);
-	for (int i = 0; i < 1500; i++)
-		write_file(at(base, "fds/%d", i), "", 0);
-	option_nofile = 1200;
-	m = serve_at(at(base, "fds"), false);
-	option_nofile = 0;
-	for (int i = 0; i < 1500; i++)
-		if (access(at(m.mount, "%d", i), F_OK) && errno == ENFILE)
-			refusals++;
-	check(refusals > 0, "out of descriptors: ENFILE (%d of 1500)", refusals);
-	fd = open("/proc/sys/vm/drop_caches", O_WRONLY);
-	check(write(fd, "2", 1) == 1, "the kernel forgets");
-	close(fd);
-	usleep(500000);
-	check(access(at(m.mount, "1499"), F_OK) == 0, "and all is well again");
-	unserve(&m);
-}
-
 void checks_limits(void)
 {
 	specials();
@@ -161,5 +137,4 @@ void checks_limits(void)
 	single_file();
 	refused();
 	unmounts();
-	descriptors();
 }

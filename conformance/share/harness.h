@@ -18,6 +18,7 @@ struct mounted {
 
 /* Options of the server, one run of the program has one set. */
 extern bool option_confined;
+extern bool option_full;
 extern unsigned int option_nofile; /* limit of open files of the next server, 0 = as it is */
 
 /* Base directory of this run, empty, removed by harness_end. */
@@ -47,11 +48,23 @@ int write_file(const char *path, const void *data, size_t size); /* 0 or -1 */
 ssize_t read_file(const char *path, void *data, size_t size);
 bool file_is(const char *path, const char *text);
 double now(void);
+int count_fds(pid_t pid);
+long memory(pid_t pid); /* resident, KiB; 0: unknown */
+
+/* The sanitizers keep what was freed: only without them it says how much is needed. */
+#ifdef __SANITIZE_ADDRESS__
+#define MEMORY_IS_OURS false
+#else
+#define MEMORY_IS_OURS true
+#endif
 
 void checks_files(void);
 void checks_names(void);
 void checks_owners(void);
 void checks_limits(void);
+void checks_nodes(void);
+void checks_many(void);
+void checks_counts(void);
 void checks_confinement(void);
 void checks_protocol(void);
 void hostile(const char *parent, double seconds, unsigned int seed);

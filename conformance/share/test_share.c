@@ -1,4 +1,4 @@
-/* test_share [--confined] [--bench] [--hostile SECONDS] [--seed N] [--in DIRECTORY] */
+/* test_share [--confined] [--full] [--bench] [--hostile SECONDS] [--seed N] [--in DIRECTORY] */
 #include "harness.h"
 
 #include <getopt.h>
@@ -10,6 +10,7 @@ int main(int argc, char **argv)
 {
 	static const struct option options[] = {
 		{ "confined", no_argument, NULL, 'c' },
+		{ "full", no_argument, NULL, 'f' },
 		{ "bench", no_argument, NULL, 'b' },
 		{ "hostile", required_argument, NULL, 'h' },
 		{ "seed", required_argument, NULL, 's' },
@@ -25,6 +26,8 @@ int main(int argc, char **argv)
 	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		if (option == 'c')
 			option_confined = true;
+		else if (option == 'f')
+			option_full = true;
 		else if (option == 'b')
 			only_bench = true;
 		else if (option == 'h')
@@ -45,6 +48,9 @@ int main(int argc, char **argv)
 	checks_names();
 	checks_owners();
 	checks_limits();
+	checks_nodes();
+	checks_many();
+	checks_counts();
 	checks_confinement();
 	if (seconds > 0)
 		hostile(base, seconds, seed);
