@@ -277,6 +277,31 @@ static void entry_init(struct fuse_entry_param *entry, struct share_node *direct
 	entry->entry_timeout = share_entry_timeout(directory);
 }
 
+/*
+ * What the host has mounted below a share that follows its mounts: every fd there,
+ * O_PATH too, keeps the host from unmounting it. The guest's kernel forgets a name
+ * as soon as nobody uses it when it was never to be believed for a while.
+ */
+static bool is_followed(const struct share *share, int directory, const char *name)
+{
+	struct statx status;
+
+	return share->follows_mounts && (statx(directory, name, AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH,
+					       STATX_MNT_ID, &status) ||
+					 status.stx_mnt_id != share->mount_id);
+}
+
+int share_follow_mounts(struct share *share, int mount)
+{
+	struct statx status;
+
+	if (statx(mount, "", AT_EMPTY_PATH, STATX_MNT_ID, &status))
+		return -1;
+	share->follows_mounts = true;
+	share->mount_id = status.stx_mnt_id;
+	return 0;
+}
+
 /* Out of file descriptors is the guest's "table full", whoever's limit it was. */
 static int open_errno(void)
 {
@@ -289,6 +314,8 @@ int share_lookup(struct share_node *directory, const char *name, struct fuse_ent
 	int fd;
 
 	entry_init(entry, directory);
+	if (is_followed(share, directory->fd, name))
+		entry->entry_timeout = 0;
 	if (fstatat(directory->fd, name, &entry->attr, AT_SYMLINK_NOFOLLOW))
 		return open_errno();
 	if (enter_known(share, directory, entry))
@@ -312,6 +339,8 @@ int share_lookup_fd(struct share_node *directory, int fd, struct fuse_entry_para
 	int path_fd;
 
 	entry_init(entry, directory);
+	if (is_followed(share, fd, ""))
+		entry->entry_timeout = 0;
 	if (fstat(fd, &entry->attr))
 		return errno;
 	if (enter_known(share, directory, entry))

@@ -22,9 +22,10 @@ static int check_idmap(const struct json *node, const struct oci_mount *mount, s
 	if (!mount->bind)
 		return json_error(node, err, "is refused: only a bind mount's ids can be mapped");
 	if (!mount->uid_mappings.count || !mount->gid_mappings.count)
-		return json_error(node, err,
-				  "is refused: idmap needs mappings of both uids and gids, and there "
-				  "is no user namespace to take them from");
+		return json_error(
+			node, err,
+			"is refused: idmap needs mappings of both uids and gids, and there "
+			"is no user namespace to take them from");
 	return 0;
 }
 

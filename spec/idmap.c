@@ -116,8 +116,10 @@ int idmap_parse_option(const char *value, struct oci_mount *mount, struct error 
 			at++;
 	}
 	if (!at || *at)
-		return error_set(err, 0, "idmap=%s is no mapping of the form "
-				 "uids=DISK-SEEN-COUNT#...;gids=...", value);
+		return error_set(err, 0,
+				 "idmap=%s is no mapping of the form "
+				 "uids=DISK-SEEN-COUNT#...;gids=...",
+				 value);
 	mount->idmap = true;
 	return 0;
 }
@@ -233,7 +235,7 @@ static void name_filesystem(int fd, char *out, size_t size)
 		{ 0x01021994, "tmpfs" }, { 0x794c7630, "overlay" }, { 0x65735546, "fuse" },
 		{ 0x6969, "nfs" },	 { 0xef53, "ext4" },	    { 0x58465342, "xfs" },
 		{ 0x9123683e, "btrfs" }, { 0x01021997, "9p" },	    { 0xff534d42, "cifs" },
-		{ 0x858458f6, "ramfs" }, { 0x2fc12fc1, "zfs" },
+		{ 0x858458f6, "ramfs" }, { 0x2fc12fc1, "zfs" },	    { 0x9fa0, "proc" },
 	};
 	struct statfs status = { 0 };
 
@@ -256,12 +258,12 @@ int idmap_apply(int fd, const struct oci_mount *mount, bool recursive, const cha
 
 	if (namespace < 0)
 		return error_prefix(err, "idmap of %s", path);
-	attr.userns_fd = (uint64_t)namespace;
+	attr.userns_fd = (uint64_t) namespace;
 	if (mount_setattr(fd, "", flags, &attr, sizeof(attr)) == 0)
 		return 0;
 	if (errno != EINVAL)
 		return error_set(err, errno, "idmap of %s", path);
 	name_filesystem(fd, name, sizeof(name));
-	return error_set(err, 0, "idmap of %s: its file system, %s, can't map ids in this kernel", path,
-			 name);
+	return error_set(err, 0, "idmap of %s: its file system, %s, can't map ids in this kernel",
+			 path, name);
 }

@@ -30,9 +30,19 @@ static void option(void **state)
 static void broken_option(void **state)
 {
 	static const char *const broken[] = {
-		"x", "uids", "uids=", "uids=1", "uids=1-2", "uids=1-2-0", "uids=1-2-3#", "uids=@1-2-3",
+		"x",
+		"uids",
+		"uids=",
+		"uids=1",
+		"uids=1-2",
+		"uids=1-2-0",
+		"uids=1-2-3#",
+		"uids=@1-2-3",
 		"uids=1-2-3;", /* followed by nothing: accepted below */
-		"uids=1-2-3 ", "uids=4294967295-0-2", "uids=0-4294967295-2", "gids=1-2-3;x=1-2-3",
+		"uids=1-2-3 ",
+		"uids=4294967295-0-2",
+		"uids=0-4294967295-2",
+		"gids=1-2-3;x=1-2-3",
 	};
 
 	(void)state;
@@ -67,7 +77,8 @@ static void members(void **state)
 	struct error err = { 0 };
 
 	(void)state;
-	assert_ok(parse("{\"destination\":\"/d\",\"source\":\"/s\",\"options\":[\"rbind\",\"ridmap\"],"
+	assert_ok(parse("{\"destination\":\"/d\",\"source\":\"/"
+			"s\",\"options\":[\"rbind\",\"ridmap\"],"
 			"\"uidMappings\":[{\"containerID\":0,\"hostID\":1000,\"size\":5},"
 			"{\"containerID\":5,\"hostID\":0,\"size\":1}],"
 			"\"gidMappings\":[{\"containerID\":7,\"hostID\":8,\"size\":9}]}",
