@@ -236,7 +236,8 @@ int io_socket_connect(struct io *io, uint32_t stream, uint32_t token, struct err
 	if (io->connections >= WIRE_SOCKETS_MAX)
 		return error_set(err, 0, "the guest asked for more than %u connections to sockets",
 				 WIRE_SOCKETS_MAX);
-	if (io->ports[WIRE_PORT_CONTROL].queue_bytes > ANSWERS_HIGH)
+	if (io->ports[WIRE_PORT_CONTROL].queue_bytes > ANSWERS_HIGH ||
+	    io->ports[wire_port_of_stdio(io->ports_count)].queue_bytes > ANSWERS_HIGH)
 		return error_set(err, 0, "the guest asks for connections and takes no answers");
 	io->connections++;
 	if (socket->gone)

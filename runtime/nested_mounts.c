@@ -88,15 +88,20 @@ static const char *part_below(const char *path, const char *directory)
 	return path + length + 1;
 }
 
-/* Does the path lead to this mount? By statx, for no fd may hold the host's mount. */
+/*
+ * Does the path lead to this mount? By statx, for no fd may hold the host's mount.
+ * One that cannot be looked at (another user's FUSE, a server that is gone) is for
+ * the caller to find out about, and to say.
+ */
 static bool is_reached(struct libmnt_fs *fs)
 {
 	struct statx status;
 
-	return statx(AT_FDCWD, mnt_fs_get_target(fs),
-		     AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_STATX_DONT_SYNC, STATX_MNT_ID,
-		     &status) == 0 &&
-	       status.stx_mask & STATX_MNT_ID && status.stx_mnt_id == (uint64_t)mnt_fs_get_id(fs);
+	if (statx(AT_FDCWD, mnt_fs_get_target(fs),
+		  AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_STATX_DONT_SYNC, STATX_MNT_ID,
+		  &status))
+		return errno != ENOENT && errno != ENOTDIR;
+	return status.stx_mask & STATX_MNT_ID && status.stx_mnt_id == (uint64_t)mnt_fs_get_id(fs);
 }
 
 static bool is_unbindable(struct libmnt_fs *fs)
