@@ -84,7 +84,35 @@ static void close_shares(struct child_plan *plan)
 	free(plan->shares);
 }
 
-/* The relay gets each /dev/fuse at once: the first to look at the tree waits for it. */
+/*
+ * The mount of one share. The relay gets each /dev/fuse at once: the first to look
+ * at the tree waits for it.
+ */
+static int make_share(struct init *init, const struct control_share *given,
+		      struct share_mount *share, struct error *err)
+{
+	int end = -1;
+
+	switch (given->kind) {
+	case CONTROL_SHARE_TREE:
+		share->fd = share_make_mount(given->directory, given->readonly, &end, err);
+		break;
+	case CONTROL_SHARE_SOCKET:
+		share->fd = share_make_socket(given, &end, err);
+		break;
+	case CONTROL_SHARE_DEVICE:
+		share->fd = share_make_device(given->device, err);
+		break;
+	}
+	if (share->fd < 0)
+		return -1;
+	if (end >= 0)
+		relay_attach(init, given->stream,
+			     given->kind == CONTROL_SHARE_TREE ? STREAM_SHARE : STREAM_LISTENER,
+			     &end);
+	return 0;
+}
+
 static int make_shares(struct init *init, const struct control_message *request,
 		       struct child_plan *plan, struct error *err)
 {
@@ -94,15 +122,15 @@ static int make_shares(struct init *init, const struct control_message *request,
 	for (size_t i = 0; i < request->shares_count; i++) {
 		const struct control_share *given = &request->shares[i];
 		struct share_mount *share = &plan->shares[plan->shares_count];
-		int fuse = -1;
 
 		share->mount = given->mount;
 		share->directory = given->directory;
-		share->fd = share_make_mount(given->directory, given->readonly, &fuse, err);
-		if (share->fd < 0)
+		share->tree = given->kind == CONTROL_SHARE_TREE;
+		share->path = given->path;
+		share->flags = given->flags;
+		if (make_share(init, given, share, err) < 0)
 			return -1;
 		plan->shares_count++;
-		relay_attach(init, given->stream, STREAM_SHARE, &fuse);
 	}
 	return 0;
 }

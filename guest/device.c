@@ -52,7 +52,7 @@ static int make_node(int dev, const char *name, dev_t number, struct error *err)
 static bool has_own_dev(const struct oci_config *config)
 {
 	for (size_t i = 0; i < config->mounts_count; i++)
-		if (config->mounts[i].bind && path_is(config->mounts[i].destination, "/dev"))
+		if (config->mounts[i].bind && config_path_is(config->mounts[i].destination, "/dev"))
 			return true;
 	return false;
 }

@@ -51,24 +51,93 @@ static int set_attributes(int mount, unsigned long flags, struct error *err)
 	return 0;
 }
 
+static int attach(int mount, int place, struct error *err)
+{
+	if (move_mount(mount, "", place, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0)
+		return error_set(err, errno, "attach the share");
+	return 0;
+}
+
+int mounts_apply_nested(const struct child_plan *plan, int top, int32_t index, struct error *err)
+{
+	for (size_t i = 0; i < plan->shares_count; i++) {
+		const struct share_mount *share = &plan->shares[i];
+		CLEANUP_CLOSE int place = -1;
+
+		if (share->mount != index || !share->path)
+			continue;
+		place = rootpath_open(top, share->path, O_PATH, err);
+		if (place < 0 || set_attributes(share->fd, share->flags, err) < 0 ||
+		    attach(share->fd, place, err) < 0)
+			return error_prefix(err, "nested mount %s", share->path);
+	}
+	return 0;
+}
+
+static bool has_mount_below_dev(const struct oci_config *config, const char *name)
+{
+	char path[32];
+
+	snprintf(path, sizeof(path), "/dev/%s", name);
+	for (size_t i = 0; i < config->mounts_count; i++)
+		if (config_path_is(config->mounts[i].destination, path))
+			return true;
+	return false;
+}
+
+/*
+ * In a /dev of the host's, what belongs to a kernel is this one's. A name that is
+ * not there is not made: it would be on the host.
+ */
+static int apply_own_dev(const struct child_plan *plan, int top, struct error *err)
+{
+	static const struct {
+		const char *name, *type, *data;
+	} rows[] = {
+		{ "pts", "devpts", "newinstance,ptmxmode=0666,mode=0620,gid=5" },
+		{ "mqueue", "mqueue", NULL },
+		{ "shm", "tmpfs", NULL },
+	};
+	char size[64];
+
+	snprintf(size, sizeof(size), "mode=1777,size=%llu",
+		 (unsigned long long)(plan->shm_size ? plan->shm_size : SHM_SIZE));
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		CLEANUP_CLOSE int place =
+			rootpath_open(top, rows[i].name, O_PATH | O_DIRECTORY, NULL);
+		bool shm = strcmp(rows[i].type, "tmpfs") == 0;
+
+		if (place >= 0 && !has_mount_below_dev(plan->config, rows[i].name) &&
+		    mount_on(rows[i].type, place, rows[i].type, MS_NOSUID | MS_NOEXEC,
+			     shm ? size : rows[i].data) < 0)
+			return error_set(err, errno, "mount %s", rows[i].name);
+	}
+	return 0;
+}
+
+static const struct share_mount *find_share(const struct child_plan *plan, size_t index)
+{
+	for (size_t i = 0; i < plan->shares_count; i++)
+		if (plan->shares[i].mount == (int32_t)index && !plan->shares[i].path)
+			return &plan->shares[i];
+	return NULL;
+}
+
 static int apply_share(const struct child_plan *plan, int root, size_t index, struct error *err)
 {
 	const struct oci_mount *mount = &plan->config->mounts[index];
-	const struct share_mount *share = NULL;
+	const struct share_mount *share = find_share(plan, index);
 	CLEANUP_CLOSE int place = -1;
 
-	for (size_t i = 0; i < plan->shares_count; i++)
-		if (plan->shares[i].mount == (int32_t)index)
-			share = &plan->shares[i];
 	if (!share)
 		return error_set(err, 0, "no share for it");
 	place = rootpath_create(root, mount->destination, share->directory, err);
-	if (place < 0 || set_attributes(share->fd, mount->flags, err) < 0)
+	if (place < 0 || set_attributes(share->fd, mount->flags, err) < 0 ||
+	    attach(share->fd, place, err) < 0)
 		return -1;
-	if (move_mount(share->fd, "", place, "",
-		       MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0)
-		return error_set(err, errno, "attach the share");
-	return 0;
+	if (mounts_apply_nested(plan, share->fd, (int32_t)index, err) < 0)
+		return -1;
+	return config_path_is(mount->destination, "/dev") ? apply_own_dev(plan, share->fd, err) : 0;
 }
 
 static bool has_data_option(const char *data, const char *name)
@@ -113,7 +182,7 @@ static bool is_finished_later(const struct oci_mount *mount)
 {
 	return !mount->bind && mount->flags & MS_RDONLY && !(mount->flags & MS_REMOUNT) &&
 	       ((mount->type && strcmp(mount->type, "tmpfs") == 0) ||
-		path_is(mount->destination, "/dev"));
+		config_path_is(mount->destination, "/dev"));
 }
 
 static int apply_tmpfs(const struct oci_mount *mount, int root, const char *data, struct error *err)

@@ -46,6 +46,8 @@ enum stream_kind {
 	STREAM_OUTPUT,	 /* read end of a pipe */
 	STREAM_TERMINAL, /* master of a pty */
 	STREAM_SHARE,	 /* /dev/fuse */
+	STREAM_LISTENER, /* stands for a socket of the host; has no frames */
+	STREAM_SOCKET,	 /* a connection to one; made by the relay itself */
 	STREAM_KINDS,
 };
 

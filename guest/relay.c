@@ -64,6 +64,11 @@ static int attach(struct relay *relay, const struct message *message, int *fd, s
 	if (fcntl(stream->fd, F_SETFL, O_RDWR | O_NONBLOCK) < 0)
 		return error_set(err, errno, "make stream %u non-blocking", stream->id);
 	set_size(stream);
+	if (stream->kind == STREAM_LISTENER && stream->host_reset) {
+		stream_close_fd(stream);
+		stream->finished = true;
+		return 0;
+	}
 	if (stream->host_reset) {
 		stdio_reset(stream);
 		return 0;
@@ -134,6 +139,11 @@ static void free_stream(struct relay *relay, struct stream *stream)
 		munmap(stream->input, WIRE_STDIO_WINDOW);
 	if (stream->reply)
 		munmap(stream->reply, SHARE_REPLY_MAX);
+	if (stream->pump) {
+		/* of datagrams the listener has a copy */
+		epoll_ctl(stream->epoll, EPOLL_CTL_DEL, stream->pump->fd, NULL);
+		socket_pump_free(stream->pump);
+	}
 	free(stream);
 }
 
@@ -148,6 +158,7 @@ static void free_finished(struct relay *relay)
 			continue;
 		}
 		*link = stream->next;
+		relay->sockets -= stream->kind == STREAM_SOCKET;
 		free_stream(relay, stream);
 	}
 }
@@ -178,6 +189,14 @@ static bool serve_streams(struct relay *relay)
 		if (s->kind == STREAM_SHARE) {
 			progress |= share_read(relay, s);
 			progress |= notify_give_credit(relay, s);
+			continue;
+		}
+		if (s->kind == STREAM_LISTENER) {
+			progress |= socket_accept(relay, s);
+			continue;
+		}
+		if (s->kind == STREAM_SOCKET) {
+			progress |= socket_serve(s);
 			continue;
 		}
 		if (s->kind != STREAM_OUTPUT)
@@ -242,6 +261,10 @@ static struct port *port_of_event(struct relay *relay, const void *who)
 
 static void stream_event(struct stream *stream, uint32_t events)
 {
+	if (stream->kind == STREAM_SOCKET) {
+		socket_pump_event(stream->pump, events);
+		return;
+	}
 	if (events & (EPOLLIN | EPOLLHUP | EPOLLERR))
 		stream->readable = true;
 	if (events & (EPOLLOUT | EPOLLERR))

@@ -18,9 +18,11 @@
 #include <sys/types.h>
 
 #include "channel.h"
+#include "control.h"
 #include "error.h"
 #include "protocol.h"
 #include "relay_output.h"
+#include "socket_pump.h"
 #include "wire.h"
 
 /* The largest request the kernel makes: 1 MiB of a WRITE and what goes with it. */
@@ -63,6 +65,18 @@ struct stream {
 	uint8_t *reply;
 	size_t reply_size;
 	struct notifier *notifier; /* of a share, when the first came */
+	/* of a listener and its connections */
+	int socket_type;
+	uint32_t listener;	  /* its id */
+	bool datagrams_asked;	  /* of a listener for datagrams: they have their stream, or will */
+	struct socket_pump *pump; /* of a connection */
+};
+
+/* A connection of which the host has been told, and which it has not answered yet. */
+struct connecting {
+	struct connecting *next;
+	uint32_t token, listener;
+	int fd, type;
 };
 
 /* A process's exit, waiting for its output to be sent. */
@@ -83,6 +97,9 @@ struct relay {
 	bool greeted;
 	struct stream *streams;
 	struct pending_exit *exits;
+	struct connecting *connecting;
+	unsigned int sockets; /* connections, asked for or open */
+	uint32_t last_token;
 	int control; /* memfd of the control text that is being received, -1 = none */
 	size_t control_size;
 	int *to_init; /* memfds waiting for pid 1 */
@@ -135,6 +152,14 @@ int notify_put(struct relay *relay, struct stream *stream, const uint8_t *messag
 bool notify_give_credit(struct relay *relay, struct stream *stream);
 /* The stream ends; what waits for its kernel does not matter any more. */
 void notify_end(struct relay *relay, struct stream *stream);
+
+/* relay_socket.c. Each returns whether something moved. */
+bool socket_accept(struct relay *relay, struct stream *listener);
+bool socket_serve(struct stream *stream);
+int socket_receive(struct stream *stream, const struct wire_frame *frame, struct error *err);
+/* The host's words: what became of a connection; nobody listens there any more. */
+int socket_connected(struct relay *relay, const struct control_message *message, struct error *err);
+void socket_gone(struct relay *relay, uint32_t listener);
 
 /* relay_host.c: hello, entropy, clock, and the process's own safety. */
 void relay_protect_self(void);

@@ -48,6 +48,21 @@ struct stream *relay_announce(struct relay *relay, uint32_t id, enum stream_kind
 	return stream;
 }
 
+static int announce_share(struct relay *relay, const struct control_share *share, struct error *err)
+{
+	bool tree = share->kind == CONTROL_SHARE_TREE;
+	struct stream *stream;
+
+	/* a device has no stream, nor has a socket at which nobody listens */
+	if (!tree && !share->socket_type)
+		return 0;
+	stream = relay_announce(relay, share->stream, tree ? STREAM_SHARE : STREAM_LISTENER, err);
+	if (!stream)
+		return -1;
+	stream->socket_type = (int)share->socket_type;
+	return 0;
+}
+
 static int announce_streams(struct relay *relay, const struct control_message *message,
 			    struct error *err)
 {
@@ -67,8 +82,22 @@ static int announce_streams(struct relay *relay, const struct control_message *m
 	    !relay_announce(relay, in, STREAM_STDIN, err))
 		return -1;
 	for (size_t i = 0; i < message->shares_count; i++)
-		if (!relay_announce(relay, message->shares[i].stream, STREAM_SHARE, err))
+		if (announce_share(relay, &message->shares[i], err) < 0)
 			return -1;
+	return 0;
+}
+
+/* The rest is pid 1's. */
+static bool message_for_relay(const struct control_message *message)
+{
+	return message->op == CONTROL_CONNECTED || message->op == CONTROL_GONE;
+}
+
+static int obey(struct relay *relay, const struct control_message *message, struct error *err)
+{
+	if (message->op == CONTROL_CONNECTED)
+		return socket_connected(relay, message, err);
+	socket_gone(relay, message->stream);
 	return 0;
 }
 
@@ -83,10 +112,15 @@ static int finish_control(struct relay *relay, struct error *err)
 	if (text == MAP_FAILED)
 		return error_set(err, errno, "map a control message");
 	if (control_parse(text, size, &message, err) == 0)
-		result = announce_streams(relay, &message, err);
+		result = message_for_relay(&message) ? obey(relay, &message, err)
+						     : announce_streams(relay, &message, err);
 	munmap(text, size);
 	if (result < 0)
 		return -1;
+	if (message_for_relay(&message)) {
+		close(steal_fd(&relay->control));
+		return 0;
+	}
 	list = realloc(relay->to_init, (relay->to_init_count + 1) * sizeof(*list));
 	if (!list)
 		return error_set(err, ENOMEM, "control message");
@@ -190,6 +224,8 @@ static int receive_stream_frame(struct relay *relay, const struct wire_frame *fr
 
 	if (!stream)
 		return 0;
+	if (stream->kind == STREAM_SOCKET)
+		return socket_receive(stream, frame, err);
 	switch (frame->type) {
 	case WIRE_DATA:
 		return receive_data(relay, stream, frame, err);

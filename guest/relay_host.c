@@ -11,6 +11,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -29,6 +30,11 @@
  */
 void relay_protect_self(void)
 {
+	/* as many shares as there may be, connections, and processes with three streams each */
+	const struct rlimit descriptors = { 4096, 4096 };
+
+	if (setrlimit(RLIMIT_NOFILE, &descriptors) < 0)
+		kmsg_error("relay: RLIMIT_NOFILE: %s", strerror(errno));
 	if (prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0) < 0)
 		kmsg_error("relay: PR_SET_IO_FLUSHER: %s", strerror(errno));
 	if (mlockall(MCL_CURRENT) < 0 || mlockall(MCL_FUTURE | MCL_ONFAULT) < 0)

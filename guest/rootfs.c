@@ -21,30 +21,10 @@ int mount_on(const char *source, int place, const char *type, unsigned long flag
 	return mount(source, path, type, flags, data);
 }
 
-bool path_is(const char *path, const char *clean)
-{
-	while (*path || *clean) {
-		size_t length;
-
-		path += strspn(path, "/");
-		clean += strspn(clean, "/");
-		if (path[0] == '.' && (path[1] == '/' || !path[1])) {
-			path++;
-			continue;
-		}
-		length = strcspn(clean, "/");
-		if (strcspn(path, "/") != length || strncmp(path, clean, length) != 0)
-			return false;
-		path += length;
-		clean += length;
-	}
-	return true;
-}
-
 static const struct share_mount *root_share(const struct child_plan *plan)
 {
 	for (size_t i = 0; i < plan->shares_count; i++)
-		if (plan->shares[i].mount < 0)
+		if (plan->shares[i].mount < 0 && !plan->shares[i].path)
 			return &plan->shares[i];
 	return NULL;
 }
@@ -63,10 +43,15 @@ static int attach_root(const struct child_plan *plan, struct error *err)
 	if (move_mount(share->fd, "", AT_FDCWD, BOOT_ROOTFS_DIR, MOVE_MOUNT_F_EMPTY_PATH) < 0)
 		return error_set(err, errno, "mount the root file system");
 	for (size_t i = 0; i < plan->shares_count; i++)
-		share_set_read_ahead(plan->shares[i].fd);
+		if (plan->shares[i].tree)
+			share_set_read_ahead(plan->shares[i].fd);
 	root = open(BOOT_ROOTFS_DIR, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (root < 0)
 		return error_set(err, errno, "open the root file system");
+	if (mounts_apply_nested(plan, root, -1, err) < 0) {
+		close(root);
+		return error_prefix(err, "root file system");
+	}
 	return root;
 }
 

@@ -14,6 +14,9 @@ int rootfs_enter(const struct child_plan *plan, struct error *err);
 /* mounts.c: one entry of config.json's mounts. */
 int mounts_apply(const struct child_plan *plan, int root, size_t index, struct error *err);
 
+/* mounts.c: the shares of that index in config.json's mounts that are nested, below top. */
+int mounts_apply_nested(const struct child_plan *plan, int top, int32_t index, struct error *err);
+
 /* mounts.c: makes those read-only that had to be written to first. */
 int mounts_finish(const struct oci_config *config, int root, struct error *err);
 
@@ -29,8 +32,5 @@ int copy_up(int from, int to, struct error *err);
 /* mount(2) on a descriptor of the place. */
 int mount_on(const char *source, int place, const char *type, unsigned long flags,
 	     const void *data);
-
-/* Whether path means the given one, however it is written. */
-bool path_is(const char *path, const char *clean);
 
 #endif

@@ -12,15 +12,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
-#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
-#include <sys/mount.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "cleanup.h"
@@ -31,69 +28,8 @@
 #include "textfile.h"
 
 /* epoll data of the fds that are no streams; a stream's address is none of them. */
-enum { EVENT_MONITOR = 2, EVENT_WAKE = 4, EVENT_PORT = 6 };
+enum { EVENT_MONITOR = 2, EVENT_WAKE = 4, EVENT_SOCKETS = 6, EVENT_PORT = 8 };
 #define EVENT_PORT_STEP 2
-
-/* A relative source is relative to the bundle. */
-static int open_share(struct io *io, int32_t mount, const char *source, bool readonly,
-		      struct error *err)
-{
-	enum share_cache cache;
-	struct control_share *entry = &io->shares[io->shares_count];
-	char path[PATH_MAX];
-	struct io_stream *stream;
-	struct share *share;
-
-	if (snprintf(path, sizeof(path), "%s%s%s", source[0] == '/' ? "" : io->bundle,
-		     source[0] == '/' ? "" : "/", source) >= (int)sizeof(path))
-		return error_set(err, ENAMETOOLONG, "%s", source);
-	if (cache_of(io->config, mount < 0 ? NULL : &io->config->mounts[mount], io->cache, &cache,
-		     err))
-		return -1;
-	share = share_open(path, readonly, cache, &entry->directory, err);
-	if (!share)
-		return -1;
-	stream = io_stream_share(io, share, err);
-	if (!stream)
-		return -1;
-	entry->mount = mount;
-	entry->readonly = readonly;
-	io->shares_count++;
-	return 0;
-}
-
-/* The guest makes its own /dev/shm, of the size that the engine gave the host's. */
-static void note_shm(struct io *io, const struct oci_mount *mount)
-{
-	struct statfs fs;
-
-	if (mount->source && !statfs(mount->source, &fs))
-		io->shm_size = (uint64_t)fs.f_blocks * (uint64_t)fs.f_bsize;
-}
-
-static int open_shares(struct io *io, struct error *err)
-{
-	const struct oci_config *config = io->config;
-
-	io->shares = calloc(config->mounts_count + 1, sizeof(*io->shares));
-	if (!io->shares)
-		return error_set(err, ENOMEM, "open the shares");
-	if (open_share(io, -1, config->root_path, config->root_readonly, err))
-		return error_prefix(err, "root.path");
-	for (size_t i = 0; i < config->mounts_count; i++) {
-		const struct oci_mount *mount = &config->mounts[i];
-
-		if (mount->bind && !mount_is_share(mount))
-			note_shm(io, mount);
-		if (!mount_is_share(mount))
-			continue;
-		if (!mount->source)
-			return error_set(err, 0, "mounts[%zu].source is missing", i);
-		if (open_share(io, (int32_t)i, mount->source, mount->flags & MS_RDONLY, err))
-			return error_prefix(err, "mounts[%zu].source", i);
-	}
-	return 0;
-}
 
 static int watch(struct io *io, int fd, uint32_t events, uint64_t data, struct error *err)
 {
@@ -120,7 +56,9 @@ static int prepare(struct io *io, const char *config_path, struct error *err)
 		return error_set(err, errno, "create epoll and eventfd");
 	pthread_mutex_init(&io->lock, NULL);
 	pthread_cond_init(&io->space, NULL);
-	if (open_shares(io, err))
+	if (io_volumes_open(io, err))
+		return -1;
+	if (io->sockets && watch(io, io->sockets_timer, EPOLLIN, EVENT_SOCKETS, err))
 		return -1;
 	io->watch = share_watch_open(&why);
 	if (!io->watch)
@@ -128,17 +66,15 @@ static int prepare(struct io *io, const char *config_path, struct error *err)
 	return watch(io, io->wake, EPOLLIN, EVENT_WAKE, err);
 }
 
-/* The shares' streams are those that there are; the newest is the first. */
+/* The shares' streams are those that there are. */
 static int serve_shares(struct io *io, struct error *err)
 {
-	size_t index = io->shares_count;
-
 	io->pool = share_pool_start(io->share_threads, &io_channel_share_callbacks, io->watch, err);
 	if (!io->pool)
 		return -1;
 	for (struct io_stream *s = io->streams; s; s = s->next) {
-		io_stream_share_place(s, --index);
-		io->shares[index].stream = s->id;
+		io_stream_share_place(s);
+		io->shares[s->share_index].stream = s->id;
 		if (share_serve(io->pool, s->share, s, err))
 			return -1;
 	}
@@ -148,10 +84,16 @@ static int serve_shares(struct io *io, struct error *err)
 /* From here on the process can do nothing but its work. */
 static int begin(struct io *io, const char *spec, int *fds, size_t count, struct error *err)
 {
+	const struct io_needs needs = { .slaves = io->slaves,
+					.slaves_count = io->slaves_count,
+					.sockets = io->sockets };
+
 	if (io->ports_count)
 		return error_set(err, 0, "the channel is open already");
-	if (io_channel_open(io, spec, fds, count, err) || io_confine(err) || serve_shares(io, err))
+	if (io_channel_open(io, spec, fds, count, err) || io_confine(&needs, err) ||
+	    serve_shares(io, err))
 		return -1;
+	io_sockets_place(io);
 	for (unsigned int i = 0; i < io->ports_count; i++) {
 		const struct channel *channel = io->ports[i].channel;
 
@@ -218,6 +160,10 @@ static int stream_event(struct io *io, const struct epoll_event *event, struct e
 		s = s->next;
 	if (!s)
 		return 0;
+	if (s->kind == IO_STREAM_SOCKET) {
+		io_socket_event(s, event->events);
+		return 0;
+	}
 	if (source)
 		return io_stream_source_ready(stream, err);
 	if (event->events & EPOLLOUT)
@@ -237,6 +183,8 @@ static int handle_event(struct io *io, const struct epoll_event *event, struct e
 	case EVENT_WAKE:
 		eventfd_read(io->wake, &ignored);
 		return 0;
+	case EVENT_SOCKETS:
+		return io_sockets_timer(io, err);
 	default:
 		break;
 	}
@@ -254,7 +202,7 @@ static int work(struct io *io, bool *again, struct error *err)
 		return 0;
 	io_channel_take_replies(io);
 	if (io_channel_receive(io, err) || io_stream_update_all(io, again, err) ||
-	    io_control_report_exits(io, err))
+	    io_sockets_update(io, again, err) || io_control_report_exits(io, err))
 		return -1;
 	io_channel_flush(io);
 	return 0;

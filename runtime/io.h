@@ -3,6 +3,8 @@
  * the share workers (share.h) reach it only through io_channel_reply.
  *
  *	io.c		start, the event loop, the monitor's messages
+ *	io_volumes.c	what config.json mounts of the host: shares, sockets, devices
+ *	io_sockets.c	connections to sockets of the host
  *	io_channel.c	frames: output queue, decoding, dispatch
  *	io_stream.c	stdio: credit, buffers, the fds of the container
  *	io_control.c	control messages, replies, exits
@@ -14,6 +16,7 @@
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/stat.h>
 
 #include "channel.h"
 #include "config.h"
@@ -21,6 +24,7 @@
 #include "error.h"
 #include "io_protocol.h"
 #include "share.h"
+#include "socket_pump.h"
 #include "wire.h"
 
 struct io;
@@ -44,7 +48,7 @@ struct io_port {
 	size_t input_used;
 };
 
-enum io_stream_kind { IO_STREAM_STDIO, IO_STREAM_SHARE };
+enum io_stream_kind { IO_STREAM_STDIO, IO_STREAM_SHARE, IO_STREAM_SOCKET };
 
 struct io_stream {
 	struct io_stream *next;
@@ -54,9 +58,12 @@ struct io_stream {
 
 	/* share: a request in reassembly, and bytes of credit the guest has used */
 	struct share *share;
+	size_t share_index; /* in io->shares */
 	uint8_t *request;
 	size_t request_size, request_capacity;
 	uint32_t share_used;
+
+	struct socket_pump *pump; /* socket: a connection */
 
 	/* stdio; a terminal has both a source and a sink */
 	struct io_process *process;
@@ -99,12 +106,18 @@ struct io {
 	size_t config_size;
 	struct oci_config *config;
 	unsigned int share_threads;
-	enum share_cache cache;	   /* where no annotation says else */
-	struct share_watch *watch; /* NULL: the host's changes are not seen */
-	struct control_share *shares;
+	enum share_cache cache;	      /* where no annotation says else */
+	struct share_watch *watch;    /* NULL: the host's changes are not seen */
+	struct control_share *shares; /* for the guest: of sockets and devices, too */
 	size_t shares_count;
-	char hostname[65]; /* the host's */
-	uint64_t shm_size; /* of the engine's /dev/shm, 0 = unknown */
+	int *slaves; /* mounts that follow what the host mounts (io_confine.h) */
+	size_t slaves_count;
+	struct io_socket *sockets;
+	struct io_connect *connects; /* the guest asked for them, and was not answered */
+	unsigned int connections;    /* asked for or open */
+	int sockets_timer;	     /* -1 = there are no sockets */
+	char hostname[65];	     /* the host's */
+	uint64_t shm_size;	     /* of the engine's /dev/shm, 0 = unknown */
 
 	int monitor;
 	int epoll;
@@ -141,6 +154,24 @@ struct io {
 /* Workers wait while this much of their replies does. */
 #define IO_REPLIES_HIGH (8u << 20)
 
+/* io_volumes.c */
+/* Opens all that config.json mounts of the host, and the root. Before confinement. */
+int io_volumes_open(struct io *io, struct error *err);
+
+/* io_sockets.c */
+/* Takes fd, an O_PATH one of the socket's inode, and fills in the guest's share. */
+int io_socket_add(struct io *io, int fd, const struct stat *st, struct control_share *share,
+		  struct error *err);
+/* The ids, once the channel is open; the timer is then to be watched. */
+void io_sockets_place(struct io *io);
+int io_sockets_timer(struct io *io, struct error *err);
+/* The guest asks for a connection. */
+int io_socket_connect(struct io *io, uint32_t stream, uint32_t token, struct error *err);
+int io_socket_receive(struct io_stream *stream, const struct wire_frame *frame, struct error *err);
+void io_socket_event(struct io_stream *stream, uint32_t events);
+/* Moves what can be moved, on all connections. */
+int io_sockets_update(struct io *io, bool *again, struct error *err);
+
 /* io_channel.c */
 /* fds: those of the ports, or none; each taken is set to -1. */
 int io_channel_open(struct io *io, const char *spec, int *fds, size_t count, struct error *err);
@@ -154,9 +185,15 @@ extern const struct share_callbacks io_channel_share_callbacks;
 
 /* io_stream.c */
 struct io_stream *io_stream_find(struct io *io, uint32_t id);
-struct io_stream *io_stream_share(struct io *io, struct share *share, struct error *err);
-/* Gives it its port and id; index: among all shares. */
-void io_stream_share_place(struct io_stream *stream, size_t index);
+/* index: in io->shares */
+struct io_stream *io_stream_share(struct io *io, struct share *share, size_t index,
+				  struct error *err);
+/* Gives it its port and id. */
+void io_stream_share_place(struct io_stream *stream);
+/* A connection of a socket; takes the pump when it succeeds. */
+struct io_stream *io_stream_socket(struct io *io, struct socket_pump *pump, struct error *err);
+/* An id for what has no frames of its own. */
+uint32_t io_stream_reserve_id(struct io *io);
 struct io_stream *io_stream_stdio(struct io *io, struct io_process *process, int source, int sink,
 				  struct error *err);
 int io_stream_receive(struct io_stream *stream, const struct wire_frame *frame, struct error *err);
@@ -177,6 +214,7 @@ void io_stream_remove(struct io_stream *stream);
 #define IO_EVENT_SOURCE 1u
 
 /* io_control.c */
+int io_control_send(struct io *io, const struct control_message *message, struct error *err);
 int io_control_receive(struct io *io, const char *text, size_t size, struct error *err);
 int io_control_request(struct io *io, const struct io_message *message, int *fds,
 		       struct error *err);

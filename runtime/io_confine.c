@@ -11,6 +11,7 @@
 #include <linux/securebits.h>
 #include <sched.h>
 #include <seccomp.h>
+#include <stdio.h>
 #include <sys/capability.h>
 #include <sys/fanotify.h>
 #include <sys/ioctl.h>
@@ -18,8 +19,10 @@
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 
 #include "cleanup.h"
 #include "empty_root.h"
@@ -36,8 +39,31 @@ static int leave_namespaces(struct error *err)
 	return 0;
 }
 
+static int make_place(const char *path, bool directory)
+{
+	CLEANUP_CLOSE int file = -1;
+
+	if (directory)
+		return mkdir(path, 0700);
+	file = open(path, O_CREAT | O_RDONLY | O_CLOEXEC, 0600);
+	return file < 0 ? -1 : 0;
+}
+
+static int attach_slave(const char *path, int mount, struct error *err)
+{
+	struct stat st;
+
+	if (fstat(mount, &st))
+		return error_set(err, errno, "look at a slave mount");
+	if (make_place(path, S_ISDIR(st.st_mode)))
+		return error_set(err, errno, "fill the empty root");
+	if (move_mount(mount, "", AT_FDCWD, path, MOVE_MOUNT_F_EMPTY_PATH))
+		return error_set(err, errno, "attach a slave mount");
+	return 0;
+}
+
 /* "/proc" itself would show every process of the host, so only our own fds are bound. */
-static int enter_empty_root(struct error *err)
+static int enter_empty_root(const struct io_needs *needs, struct error *err)
 {
 	CLEANUP_CLOSE int fds =
 		open_tree(AT_FDCWD, "/proc/self/fd", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
@@ -50,6 +76,13 @@ static int enter_empty_root(struct error *err)
 		return error_set(err, errno, "fill the empty root");
 	if (move_mount(fds, "", AT_FDCWD, "proc/self/fd", MOVE_MOUNT_F_EMPTY_PATH))
 		return error_set(err, errno, "mount /proc/self/fd");
+	for (size_t i = 0; needs && i < needs->slaves_count; i++) {
+		char name[24];
+
+		snprintf(name, sizeof(name), "%zu", i);
+		if (attach_slave(name, needs->slaves[i], err))
+			return -1;
+	}
 	return empty_root_enter(err);
 }
 
@@ -286,14 +319,26 @@ static const struct filtered_call filtered_calls[] = {
 	{ CALL(prctl), { 0, SCMP_CMP_EQ, PR_GET_SECUREBITS, 0 } },
 };
 
+/*
+ * Where a connection goes lies in memory, where no filter sees it. Names of the
+ * abstract kind are those of its own network namespace, of which it is the only
+ * process; by path it reaches what is below an open directory, thus shared, and
+ * what O_PATH fds name.
+ */
+static const struct filtered_call socket_calls[] = {
+	{ CALL(socket), { 0, SCMP_CMP_EQ, AF_UNIX, 0 } },
+	{ CALL(connect), { 2, SCMP_CMP_EQ, sizeof(struct sockaddr_un), 0 } },
+};
+
 static int allow_own_signals(scmp_filter_ctx filter)
 {
 	return seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1,
 				SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid()));
 }
 
-static int add_rules(scmp_filter_ctx filter)
+static int add_rules(scmp_filter_ctx filter, bool sockets)
 {
+	const size_t socket_rules = sockets ? sizeof(socket_calls) / sizeof(socket_calls[0]) : 0;
 	int result = 0;
 
 	for (size_t i = 0; i < sizeof(plain_calls) / sizeof(plain_calls[0]) && !result; i++)
@@ -301,6 +346,9 @@ static int add_rules(scmp_filter_ctx filter)
 	for (size_t i = 0; i < sizeof(filtered_calls) / sizeof(filtered_calls[0]) && !result; i++)
 		result = seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, filtered_calls[i].call, 1,
 						&filtered_calls[i].arg);
+	for (size_t i = 0; i < socket_rules && !result; i++)
+		result = seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, socket_calls[i].call, 1,
+						&socket_calls[i].arg);
 	if (!result)
 		result = allow_own_signals(filter);
 	/* its flags lie in memory, where no filter sees them; glibc falls back to clone */
@@ -315,7 +363,7 @@ static void release_filter(scmp_filter_ctx *filter)
 		seccomp_release(*filter);
 }
 
-static int filter_calls(struct error *err)
+static int filter_calls(bool sockets, struct error *err)
 {
 	CLEANUP(release_filter) scmp_filter_ctx filter = seccomp_init(SCMP_ACT_KILL_PROCESS);
 	int result;
@@ -324,16 +372,16 @@ static int filter_calls(struct error *err)
 		return error_set(err, ENOMEM, "system call filter");
 	/* a tree instead of a list: reads and writes pay for it each time */
 	seccomp_attr_set(filter, SCMP_FLTATR_CTL_OPTIMIZE, 2);
-	result = add_rules(filter);
+	result = add_rules(filter, sockets);
 	if (!result)
 		result = seccomp_load(filter);
 	return result ? error_set(err, -result, "system call filter") : 0;
 }
 
-int io_confine(struct error *err)
+int io_confine(const struct io_needs *needs, struct error *err)
 {
-	if (leave_namespaces(err) || enter_empty_root(err) || drop_privileges(err) ||
-	    filter_calls(err))
+	if (leave_namespaces(err) || enter_empty_root(needs, err) || drop_privileges(err) ||
+	    filter_calls(needs && needs->sockets, err))
 		return error_prefix(err, "confine the io process");
 	return 0;
 }

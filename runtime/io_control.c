@@ -95,7 +95,7 @@ static struct io_process *process_new(struct io *io, const struct io_message *me
 	return process;
 }
 
-static int send_control(struct io *io, const struct control_message *message, struct error *err)
+int io_control_send(struct io *io, const struct control_message *message, struct error *err)
 {
 	struct io_pending *pending;
 	CLEANUP_FREE char *text = control_print(message, err);
@@ -161,7 +161,7 @@ static int request_create(struct io *io, struct control_message *control,
 	control->shares_count = io->shares_count;
 	control->shm_size = io->shm_size;
 	control->hostname = io->hostname;
-	return send_control(io, control, err);
+	return io_control_send(io, control, err);
 }
 
 static int request_exec(struct io *io, struct control_message *control,
@@ -181,7 +181,7 @@ static int request_exec(struct io *io, struct control_message *control,
 	set_streams(control, process);
 	control->op = CONTROL_EXEC;
 	control->config = text;
-	return send_control(io, control, err);
+	return io_control_send(io, control, err);
 }
 
 int io_control_request(struct io *io, const struct io_message *message, int *fds, struct error *err)
@@ -197,20 +197,20 @@ int io_control_request(struct io *io, const struct io_message *message, int *fds
 	case IO_START:
 		control.op = CONTROL_START;
 		control.process = message->process;
-		return send_control(io, &control, err);
+		return io_control_send(io, &control, err);
 	case IO_SIGNAL:
 		control.op = CONTROL_SIGNAL;
 		control.process = message->process;
 		control.signal = message->value;
 		control.all = message->flags & IO_ALL;
-		return send_control(io, &control, err);
+		return io_control_send(io, &control, err);
 	case IO_RESIZE:
 		control.op = CONTROL_RESIZE;
 		control.seq = 0;
 		control.process = message->process;
 		control.width = message->width;
 		control.height = message->height;
-		return send_control(io, &control, err);
+		return io_control_send(io, &control, err);
 	default:
 		return error_set(err, 0, "unknown message %u from the monitor", message->op);
 	}
@@ -273,6 +273,8 @@ int io_control_receive(struct io *io, const char *text, size_t size, struct erro
 		result = receive_reply(io, &control, err);
 	else if (control.op == CONTROL_EXIT)
 		result = receive_exit(io, &control, err);
+	else if (control.op == CONTROL_CONNECT)
+		result = io_socket_connect(io, control.stream, control.token, err);
 	else
 		result = error_set(err, 0, "the guest sent a control message meant for it");
 	control_free(&control);

@@ -55,18 +55,42 @@ static struct io_stream *stream_new(struct io *io, enum io_stream_kind kind, str
 	return stream;
 }
 
-struct io_stream *io_stream_share(struct io *io, struct share *share, struct error *err)
+struct io_stream *io_stream_share(struct io *io, struct share *share, size_t index,
+				  struct error *err)
 {
 	struct io_stream *stream = stream_new(io, IO_STREAM_SHARE, err);
 
-	if (stream)
-		stream->share = share;
+	if (!stream)
+		return NULL;
+	stream->share = share;
+	stream->share_index = index;
 	return stream;
 }
 
-void io_stream_share_place(struct io_stream *stream, size_t index)
+void io_stream_share_place(struct io_stream *stream)
 {
-	set_id(stream, wire_port_of_share(stream->io->ports_count, index));
+	set_id(stream, wire_port_of_share(stream->io->ports_count, stream->share_index));
+}
+
+struct io_stream *io_stream_socket(struct io *io, struct socket_pump *pump, struct error *err)
+{
+	struct io_stream *stream;
+
+	if (io->next_stream >= WIRE_STREAM_NUMBER) {
+		error_set(err, 0, "too many connections were made in this VM");
+		return NULL;
+	}
+	stream = stream_new(io, IO_STREAM_SOCKET, err);
+	if (!stream)
+		return NULL;
+	set_id(stream, wire_port_of_stdio(io->ports_count));
+	stream->pump = pump;
+	return stream;
+}
+
+uint32_t io_stream_reserve_id(struct io *io)
+{
+	return wire_port_of_stdio(io->ports_count) << WIRE_PORT_SHIFT | ++io->next_stream;
 }
 
 /* A regular file (or /dev/null) cannot be added to epoll: it is always ready. */
@@ -177,6 +201,7 @@ void io_stream_remove(struct io_stream *stream)
 	*at = stream->next;
 	io_stream_close_source(stream);
 	close_sink(stream);
+	socket_pump_free(stream->pump);
 	free(stream);
 }
 
@@ -313,6 +338,8 @@ static int receive_credit(struct io_stream *stream, const struct wire_frame *fra
 
 int io_stream_receive(struct io_stream *stream, const struct wire_frame *frame, struct error *err)
 {
+	if (stream->kind == IO_STREAM_SOCKET)
+		return io_socket_receive(stream, frame, err);
 	if (stream->kind == IO_STREAM_SHARE) {
 		if (frame->type == WIRE_DATA)
 			return receive_request(stream, frame, err);

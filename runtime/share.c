@@ -21,41 +21,28 @@ static const char *refused_type(mode_t mode)
 	case S_IFSOCK:
 		return "a socket";
 	case S_IFIFO:
-		return "a FIFO";
+		return "a FIFO, which can't join the host with a virtual machine";
 	case S_IFCHR:
 	case S_IFBLK:
-		return "a device";
+		return "a device, which is the host's and not the virtual machine's";
 	default:
 		return "neither a directory nor a regular file";
 	}
 }
 
-/*
- * Clones the mount before it looks at what it is: a second walk of the path
- * could end elsewhere, and an fd into the host's own mounts, however short its
- * life, can make the engine's umount fail. Returns the fd or -1.
- */
-static int clone_mount(const char *path, bool readonly, struct stat *st, struct error *err)
+int share_protect(int mount, bool readonly, unsigned long propagation, const char *path,
+		  struct error *err)
 {
-	CLEANUP_CLOSE int fd = open_tree(AT_FDCWD, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
 	/* symlinks are the guest's to follow: nothing here ever should */
 	struct mount_attr attr = {
 		.attr_set = MOUNT_ATTR_NODEV | MOUNT_ATTR_NOSYMFOLLOW |
 			    (readonly ? MOUNT_ATTR_RDONLY : 0),
-		.propagation = MS_PRIVATE,
+		.propagation = propagation,
 	};
-	const char *refused;
 
-	if (fd < 0)
-		return error_set(err, errno, "share %s", path);
-	if (fstat(fd, st))
-		return error_set(err, errno, "share %s: fstat", path);
-	refused = refused_type(st->st_mode);
-	if (refused)
-		return error_set(err, 0, "share %s: it is %s", path, refused);
-	if (mount_setattr(fd, "", AT_EMPTY_PATH, &attr, sizeof(attr)))
+	if (mount_setattr(mount, "", AT_EMPTY_PATH, &attr, sizeof(attr)))
 		return error_set(err, errno, "share %s: mount_setattr", path);
-	return steal_fd(&fd);
+	return 0;
 }
 
 /*
@@ -132,22 +119,30 @@ static int start_session(struct share *share, struct error *err)
 	return 0;
 }
 
-struct share *share_open(const char *path, bool readonly, enum share_cache cache, bool *directory,
-			 struct error *err)
+struct share *share_new(int mount, const char *path, enum share_cache cache, bool *directory,
+			struct error *err)
 {
-	struct stat st = { 0 };
-	CLEANUP_CLOSE int fd = clone_mount(path, readonly, &st, err);
+	CLEANUP_CLOSE int owned = mount;
 	struct share *share;
+	const char *refused;
+	struct stat st;
 
-	if (fd < 0)
+	if (fstat(mount, &st)) {
+		error_set(err, errno, "share %s: fstat", path);
 		return NULL;
+	}
+	refused = refused_type(st.st_mode);
+	if (refused) {
+		error_set(err, 0, "share %s: it is %s", path, refused);
+		return NULL;
+	}
 	share = calloc(1, sizeof(*share));
-	if (!share || share_nodes_init(share, fd, &st)) {
+	if (!share || share_nodes_init(share, mount, &st)) {
 		free(share);
 		error_set(err, ENOMEM, "share %s", path);
 		return NULL;
 	}
-	steal_fd(&fd);
+	steal_fd(&owned);
 	share->decoder.max_io = SHARE_MAX_IO;
 	share->cache = cache;
 	pthread_mutex_init(&share->lock, NULL);
@@ -158,6 +153,25 @@ struct share *share_open(const char *path, bool readonly, enum share_cache cache
 	}
 	*directory = S_ISDIR(st.st_mode);
 	return share;
+}
+
+/*
+ * Clones the mount before it looks at what it is: a second walk of the path
+ * could end elsewhere, and an fd into the host's own mounts, however short its
+ * life, can make the engine's umount fail.
+ */
+struct share *share_open(const char *path, bool readonly, enum share_cache cache, bool *directory,
+			 struct error *err)
+{
+	CLEANUP_CLOSE int fd = open_tree(AT_FDCWD, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+
+	if (fd < 0) {
+		error_set(err, errno, "share %s", path);
+		return NULL;
+	}
+	if (share_protect(fd, readonly, MS_PRIVATE, path, err))
+		return NULL;
+	return share_new(steal_fd(&fd), path, cache, directory, err);
 }
 
 void share_close(struct share *share)

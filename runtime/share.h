@@ -38,6 +38,24 @@ struct share *share_open(const char *path, bool readonly, enum share_cache cache
 			 struct error *err);
 
 /*
+ * The same in steps, for whoever has to look at the clone in between: what
+ * open_tree(OPEN_TREE_CLONE) gave gets its attributes, propagation (MS_PRIVATE or
+ * MS_SLAVE), and becomes a share. share_new takes the fd, whatever its result; path
+ * is for errors.
+ */
+int share_protect(int mount, bool readonly, unsigned long propagation, const char *path,
+		  struct error *err);
+struct share *share_new(int mount, const char *path, enum share_cache cache, bool *directory,
+			struct error *err);
+
+/*
+ * mount, of which the share was made, is a slave that is attached, or will be
+ * (io_confine.h): lookups cross into what the host mounts below it. Before
+ * share_serve. Returns -1 with errno set.
+ */
+int share_follow_mounts(struct share *share, int mount);
+
+/*
  * Worker threads, common to all shares of a VM. reply is called from a worker
  * with one whole FUSE message (iov is valid during the call only) and the cookie
  * of the share; it must not block for long and must be thread-safe.

@@ -109,7 +109,8 @@ int share_cache_watch(struct share *share, struct share_watch *watch)
 
 void share_cache_agree(struct share *share, const struct fuse_init_in *in)
 {
-	if (share->watch && in->flags & FUSE_INIT_EXT &&
+	/* that the host mounts something over a name, no watch tells */
+	if (share->watch && !share->follows_mounts && in->flags & FUSE_INIT_EXT &&
 	    in->flags2 & (uint32_t)(FUSE_EXPIRES_ALL >> 32))
 		share->long_lived = true;
 }

@@ -92,6 +92,8 @@ struct share {
 	struct fuse_request_state decoder; /* of the submitting thread */
 	atomic_bool ready;		   /* INIT was answered */
 	struct share *next;		   /* in the pool, under its lock */
+	bool follows_mounts;		   /* share_follow_mounts */
+	uint64_t mount_id;		   /* then: of the share's own mount */
 	unsigned int active;		   /* requests queued or under way, under the pool's lock */
 
 	atomic_long held;	  /* fds that cannot be evicted */

@@ -398,6 +398,31 @@ static void entry_init(struct fuse_entry_param *entry, struct share_node *direct
 	entry->entry_timeout = share_entry_timeout(directory);
 }
 
+/*
+ * What the host has mounted below a share that follows its mounts: every fd there,
+ * O_PATH too, keeps the host from unmounting it. The guest's kernel forgets a name
+ * as soon as nobody uses it when it was never to be believed for a while.
+ */
+static bool is_followed(const struct share *share, int directory, const char *name)
+{
+	struct statx status;
+
+	return share->follows_mounts && (statx(directory, name, AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH,
+					       STATX_MNT_ID, &status) ||
+					 status.stx_mnt_id != share->mount_id);
+}
+
+int share_follow_mounts(struct share *share, int mount)
+{
+	struct statx status;
+
+	if (statx(mount, "", AT_EMPTY_PATH, STATX_MNT_ID, &status))
+		return -1;
+	share->follows_mounts = true;
+	share->mount_id = status.stx_mnt_id;
+	return 0;
+}
+
 /* Of path below at: all that there is to know comes from one fd. Returns 0 or an errno. */
 static int enter_opened(struct share_node *directory, const char *name, int at, const char *path,
 			int flags, struct fuse_entry_param *entry)
@@ -429,6 +454,8 @@ int share_lookup(struct share_node *directory, const char *name, struct fuse_ent
 	int result;
 
 	entry_init(entry, directory);
+	if (is_followed(share, directory->fd, name))
+		entry->entry_timeout = 0;
 	if (fstatat(directory->fd, name, &entry->attr, AT_SYMLINK_NOFOLLOW))
 		return share_open_errno();
 	result = enter_open(directory, name, entry);
@@ -449,6 +476,8 @@ int share_lookup_fd(struct share_node *directory, const char *name, int fd,
 	struct share_path path;
 
 	entry_init(entry, directory);
+	if (is_followed(directory->share, fd, ""))
+		entry->entry_timeout = 0;
 	snprintf(path.text, sizeof(path.text), "/proc/self/fd/%d", fd);
 	return enter_opened(directory, name, AT_FDCWD, path.text, 0, entry);
 }

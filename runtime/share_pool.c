@@ -15,8 +15,8 @@
 #include <sys/resource.h>
 #include <sys/syscall.h>
 
-/* File descriptors that shares leave to the rest of the process. */
-#define FDS_RESERVED 512
+/* File descriptors left to the rest: two of each share, one of each connection, stdio. */
+#define FDS_RESERVED 1024
 
 /* Inodes that a guest may know; an honest kernel needs a kilobyte of its own for each. */
 #define NODES_MAX (4 << 20)

@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "cleanup.h"
+#include "idmap.h"
 #include "launcher.h"
 #include "rootpath.h"
 
@@ -88,6 +89,9 @@ static int place_bind(int root, const struct launcher *launcher, const struct oc
 		return -1;
 	if (fstat(tree, &status) < 0)
 		return error_set(err, errno, "open %s", mount->source);
+	if (mount->idmap &&
+	    idmap_apply(tree, mount, mount->idmap_recursive, mount->source, err) < 0)
+		return -1;
 	target = rootpath_create(root, mount->destination, S_ISDIR(status.st_mode), err);
 	if (target < 0)
 		return -1;

@@ -79,8 +79,7 @@ static int read_config(const struct json *root, struct oci_config *config,
 	if (json_expect(root, JSON_OBJECT, err) < 0 || read_version(root, config, err) < 0 ||
 	    read_root(root, config, err) < 0 || read_names(root, config, err) < 0 ||
 	    read_process(root, config, notes, err) < 0 ||
-	    config_read_mounts(root, config, notes, err) < 0 ||
-	    config_read_linux(root, config, err) < 0 ||
+	    config_read_mounts(root, config, err) < 0 || config_read_linux(root, config, err) < 0 ||
 	    annotations_read(root, &config->annotations, &config->annotations_count, err) < 0 ||
 	    fields_check(root, "", notes, err) < 0)
 		return -1;

@@ -57,6 +57,16 @@ struct oci_process {
 	char **warnings; /* the same */
 };
 
+/* Ids from host on stand for those from container on: of user namespaces, and of idmapped mounts. */
+struct oci_id_mapping {
+	uint32_t container, host, size;
+};
+
+struct oci_id_mappings {
+	struct oci_id_mapping *items;
+	size_t count;
+};
+
 struct oci_mount {
 	char *destination; /* as given; relative means below "/" (runc, spec 1.0) */
 	char *source;	   /* NULL = not given */
@@ -70,6 +80,9 @@ struct oci_mount {
 	unsigned long recursive_set;   /* rro, rnosuid..: MOUNT_ATTR_* on all mounts below too */
 	unsigned long recursive_clear; /* rrw, rsuid..; flags has both sorts as well */
 	bool copy_up;		       /* tmpcopyup */
+	bool idmap;		       /* idmap, ridmap, or mappings: both sorts are there then */
+	bool idmap_recursive;	       /* ridmap */
+	struct oci_id_mappings uid_mappings, gid_mappings; /* container: an id on the disk */
 	char *data; /* what is left, comma-separated, for the file system; NULL = nothing */
 };
 
@@ -146,5 +159,8 @@ const char *config_annotation(const struct oci_config *config, const char *key);
  * the guest does not make itself (fields.h: /dev/shm is the guest's own tmpfs).
  */
 bool mount_is_share(const struct oci_mount *mount);
+
+/* Whether path means the absolute path clean, however it is written; links are not followed. */
+bool config_path_is(const char *path, const char *clean);
 
 #endif

@@ -11,19 +11,21 @@
 #include <sys/mount.h>
 
 #include "config_parts.h"
+#include "idmap.h"
 #include "mount_options.h"
 
-/* The path of a known option that is not applied yet: `mounts[3].options: idmap`. */
-static int note_options(const struct json *node, const struct string_list *names,
-			struct config_notes *notes, struct error *err)
+/* Mappings of a user namespace, which could be taken over, are not applied yet. */
+static int check_idmap(const struct json *node, const struct oci_mount *mount, struct error *err)
 {
-	char path[JSON_PATH_MAX];
-
-	json_path(node, path);
-	for (size_t i = 0; i < names->count; i++)
-		if (string_list_addf(&notes->not_yet, err, "%s.options: %s", path,
-				     names->items[i]) < 0)
-			return -1;
+	if (!mount->idmap)
+		return 0;
+	if (!mount->bind)
+		return json_error(node, err, "is refused: only a bind mount's ids can be mapped");
+	if (!mount->uid_mappings.count || !mount->gid_mappings.count)
+		return json_error(
+			node, err,
+			"is refused: idmap needs mappings of both uids and gids, and there "
+			"is no user namespace to take them from");
 	return 0;
 }
 
@@ -34,29 +36,26 @@ static int check_mount(const struct json *node, const struct oci_mount *mount, s
 	if (!mount->destination[0])
 		return json_error(json_member(node, "destination"), err, "must not be empty");
 	if (!mount->bind)
-		return 0;
+		return check_idmap(node, mount, err);
 	if (!mount->source || !mount->source[0])
 		return json_error_missing(node, "source", err);
 	if (mount->propagation & MS_SHARED)
 		return json_error(node, err,
 				  "is refused: a mount made in the virtual machine can't appear "
 				  "on the host, which shared propagation asks for");
-	return 0;
+	return check_idmap(node, mount, err);
 }
 
-static int read_mount(const struct json *node, struct oci_mount *mount, struct config_notes *notes,
-		      struct error *err)
+static int read_mount(const struct json *node, struct oci_mount *mount, struct error *err)
 {
-	CLEANUP_STRING_LIST struct string_list names = { 0 };
-
 	if (json_expect(node, JSON_OBJECT, err) < 0 ||
 	    json_get_string(node, "destination", &mount->destination, err) < 0 ||
 	    json_get_string(node, "source", &mount->source, err) < 0 ||
 	    json_get_string(node, "type", &mount->type, err) < 0 ||
 	    json_get_strings(node, "options", &mount->options, err) < 0 ||
-	    mount_options_parse(mount, &names, err) < 0 || check_mount(node, mount, err) < 0)
+	    mount_options_parse(mount, err) < 0 || idmap_read(node, mount, err) < 0)
 		return -1;
-	return note_options(node, &names, notes, err);
+	return check_mount(node, mount, err);
 }
 
 /* A bind is a bind whatever its type says: engines write "none", "bind" or "". */
@@ -74,8 +73,7 @@ static int normalize_type(struct oci_mount *mount, struct error *err)
 	return 0;
 }
 
-int config_read_mounts(const struct json *root, struct oci_config *config,
-		       struct config_notes *notes, struct error *err)
+int config_read_mounts(const struct json *root, struct oci_config *config, struct error *err)
 {
 	const struct json *array = NULL;
 
@@ -87,7 +85,7 @@ int config_read_mounts(const struct json *root, struct oci_config *config,
 	for (const struct json *item = json_first(array); item; item = item->next) {
 		struct oci_mount *mount = &config->mounts[config->mounts_count++];
 
-		if (read_mount(item, mount, notes, err) < 0 || normalize_type(mount, err) < 0)
+		if (read_mount(item, mount, err) < 0 || normalize_type(mount, err) < 0)
 			return -1;
 	}
 	return 0;
@@ -101,30 +99,32 @@ void config_release_mounts(struct oci_config *config)
 		free(config->mounts[i].type);
 		strings_free(config->mounts[i].options);
 		free(config->mounts[i].data);
+		idmap_release(&config->mounts[i]);
 	}
 	free(config->mounts);
 }
 
-/* Whether path names the same place as the two components do, however written. */
-static bool is_dev_shm(const char *path)
+bool config_path_is(const char *path, const char *clean)
 {
-	static const char *const components[] = { "dev", "shm" };
-	size_t found = 0;
+	while (*path || *clean) {
+		size_t length;
 
-	while (*(path += strspn(path, "/"))) {
-		size_t length = strcspn(path, "/");
-		bool dot = length == 1 && path[0] == '.';
-
-		if (!dot && (found == 2 || strlen(components[found]) != length ||
-			     memcmp(path, components[found], length) != 0))
+		path += strspn(path, "/");
+		clean += strspn(clean, "/");
+		if (path[0] == '.' && (path[1] == '/' || !path[1])) {
+			path++;
+			continue;
+		}
+		length = strcspn(clean, "/");
+		if (strcspn(path, "/") != length || strncmp(path, clean, length) != 0)
 			return false;
-		found += !dot;
 		path += length;
+		clean += length;
 	}
-	return found == 2;
+	return true;
 }
 
 bool mount_is_share(const struct oci_mount *mount)
 {
-	return mount->bind && !is_dev_shm(mount->destination);
+	return mount->bind && !config_path_is(mount->destination, "/dev/shm");
 }

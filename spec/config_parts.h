@@ -20,8 +20,7 @@ int config_read_process(const struct json *node, struct oci_process *process,
 			struct config_notes *notes, struct error *err);
 void config_release_process(struct oci_process *process);
 
-int config_read_mounts(const struct json *root, struct oci_config *config,
-		       struct config_notes *notes, struct error *err);
+int config_read_mounts(const struct json *root, struct oci_config *config, struct error *err);
 void config_release_mounts(struct oci_config *config);
 
 int config_read_linux(const struct json *root, struct oci_config *config, struct error *err);

@@ -17,9 +17,11 @@
 #define CONTROL_DEPTH_MAX (JSON_DEPTH_MAX + 1)
 
 static const char *const op_names[] = {
-	[CONTROL_CREATE] = "create", [CONTROL_START] = "start",	  [CONTROL_EXEC] = "exec",
-	[CONTROL_SIGNAL] = "signal", [CONTROL_RESIZE] = "resize", [CONTROL_REPLY] = "reply",
-	[CONTROL_EXIT] = "exit",
+	[CONTROL_CREATE] = "create",	   [CONTROL_START] = "start",
+	[CONTROL_EXEC] = "exec",	   [CONTROL_SIGNAL] = "signal",
+	[CONTROL_RESIZE] = "resize",	   [CONTROL_REPLY] = "reply",
+	[CONTROL_EXIT] = "exit",	   [CONTROL_CONNECT] = "connect",
+	[CONTROL_CONNECTED] = "connected", [CONTROL_GONE] = "gone",
 };
 
 #define OP_COUNT (sizeof(op_names) / sizeof(op_names[0]))
@@ -44,6 +46,7 @@ struct member {
 };
 
 #define OP(name)      (1u << CONTROL_##name)
+#define SOCKETS	      (OP(CONNECT) | OP(CONNECTED) | OP(GONE))
 #define REQUESTS      (OP(CREATE) | OP(START) | OP(EXEC) | OP(SIGNAL))
 #define MAKES_PROCESS (OP(CREATE) | OP(EXEC))
 #define MEMBER(name, kind, ops, required)                                          \
@@ -67,8 +70,10 @@ static const struct member members[] = {
 	MEMBER(all, MEMBER_BOOL, OP(SIGNAL), 0),
 	MEMBER(width, MEMBER_U16, OP(RESIZE), 0),
 	MEMBER(height, MEMBER_U16, OP(RESIZE), 0),
-	MEMBER(error, MEMBER_STRING, OP(REPLY), 0),
+	MEMBER(error, MEMBER_STRING, OP(REPLY) | OP(CONNECTED), 0),
 	MEMBER(status, MEMBER_I32, OP(EXIT), 0),
+	MEMBER(token, MEMBER_U32, OP(CONNECT) | OP(CONNECTED), OP(CONNECT) | OP(CONNECTED)),
+	MEMBER(stream, MEMBER_U32, SOCKETS, OP(CONNECT) | OP(GONE)),
 };
 
 #define MEMBER_COUNT (sizeof(members) / sizeof(members[0]))
@@ -111,6 +116,44 @@ static int check_required(const struct control_message *message, struct error *e
 	return 0;
 }
 
+static const char *const kind_names[] = {
+	[CONTROL_SHARE_TREE] = "tree",
+	[CONTROL_SHARE_SOCKET] = "socket",
+	[CONTROL_SHARE_DEVICE] = "device",
+};
+
+#define KIND_COUNT (sizeof(kind_names) / sizeof(kind_names[0]))
+
+/* Numbers of a share that are left out when they are 0. */
+static const struct {
+	const char *name;
+	size_t offset;
+} share_numbers[] = {
+	{ "flags", offsetof(struct control_share, flags) },
+	{ "device", offsetof(struct control_share, device) },
+	{ "socket_type", offsetof(struct control_share, socket_type) },
+	{ "mode", offsetof(struct control_share, mode) },
+	{ "uid", offsetof(struct control_share, uid) },
+	{ "gid", offsetof(struct control_share, gid) },
+};
+
+#define SHARE_NUMBER_COUNT (sizeof(share_numbers) / sizeof(share_numbers[0]))
+
+/* What most shares do not have. */
+static void put_share_rest(struct json_writer *writer, const struct control_share *share)
+{
+	if (share->kind != CONTROL_SHARE_TREE)
+		json_put_string(writer, "kind", kind_names[share->kind]);
+	if (share->path)
+		json_put_string(writer, "path", share->path);
+	for (size_t i = 0; i < SHARE_NUMBER_COUNT; i++) {
+		const void *at = (const char *)share + share_numbers[i].offset;
+
+		if (*(const uint32_t *)at)
+			json_put_uint(writer, share_numbers[i].name, *(const uint32_t *)at);
+	}
+}
+
 static void put_shares(struct json_writer *writer, const struct control_message *message)
 {
 	json_put_array(writer, "shares");
@@ -122,6 +165,7 @@ static void put_shares(struct json_writer *writer, const struct control_message 
 		json_put_uint(writer, "stream", share->stream);
 		json_put_bool(writer, "directory", share->directory);
 		json_put_bool(writer, "readonly", share->readonly);
+		put_share_rest(writer, share);
 		json_end_object(writer);
 	}
 	json_end_array(writer);
@@ -215,6 +259,38 @@ static int read_op(const struct json *root, struct control_message *message, str
 	return json_error(node, err, "is unknown: \"%.40s\"", node->text);
 }
 
+static int read_share_kind(const struct json *item, struct control_share *share, struct error *err)
+{
+	const struct json *node = json_member(item, "kind");
+
+	if (!node)
+		return 0;
+	if (json_expect(node, JSON_STRING, err) < 0)
+		return -1;
+	for (size_t i = 0; i < KIND_COUNT; i++)
+		if (strcmp(node->text, kind_names[i]) == 0) {
+			share->kind = (enum control_share_kind)i;
+			return 0;
+		}
+	return json_error(node, err, "is unknown: \"%.40s\"", node->text);
+}
+
+static int read_share_rest(const struct json *item, struct control_share *share, struct error *err)
+{
+	if (read_share_kind(item, share, err) < 0 ||
+	    json_get_string(item, "path", &share->path, err) < 0)
+		return -1;
+	for (size_t i = 0; i < SHARE_NUMBER_COUNT; i++) {
+		void *at = (char *)share + share_numbers[i].offset;
+		uint64_t value = 0;
+
+		if (json_get_uint(item, share_numbers[i].name, UINT32_MAX, &value, err) < 0)
+			return -1;
+		*(uint32_t *)at = (uint32_t)value;
+	}
+	return 0;
+}
+
 static int read_share(const struct json *item, struct control_share *share, struct error *err)
 {
 	int64_t mount = 0;
@@ -228,7 +304,9 @@ static int read_share(const struct json *item, struct control_share *share, stru
 		return -1;
 	if (!json_member(item, "mount"))
 		return json_error_missing(item, "mount", err);
-	if (!stream)
+	if (read_share_rest(item, share, err) < 0)
+		return -1;
+	if (!stream && share->kind != CONTROL_SHARE_DEVICE)
 		return json_error(item, err, "has no stream");
 	share->mount = (int32_t)mount;
 	share->stream = (uint32_t)stream;
@@ -368,7 +446,8 @@ static int read_message(const char *text, size_t size, struct control_message *m
 
 	if (!root || json_expect(root, JSON_OBJECT, err) < 0 || read_op(root, message, err) < 0)
 		return -1;
-	from_guest = message->op == CONTROL_REPLY || message->op == CONTROL_EXIT;
+	from_guest = message->op == CONTROL_REPLY || message->op == CONTROL_EXIT ||
+		     message->op == CONTROL_CONNECT;
 	if (from_guest && size > WIRE_CONTROL_MAX_TO_HOST)
 		return error_set(err, 0, "%s of %zu bytes", op_names[message->op], size);
 	return read_members(root, message, err);
@@ -388,6 +467,8 @@ void control_free(struct control_message *message)
 {
 	free(message->container);
 	free(message->config);
+	for (size_t i = 0; i < message->shares_count; i++)
+		free(message->shares[i].path);
 	free(message->shares);
 	free(message->hostname);
 	free(message->error);

@@ -14,10 +14,15 @@
  *            text of a process.json). Answered by reply after its exec.
  *   signal   process (0 with all), signal, all. Answered by reply.
  *   resize   process, width, height. Not answered.
+ *   connected  token, stream or error: what became of a `connect`.
+ *   gone     stream (of a bound socket): nobody will listen there again.
  * guest to host
  *   reply    seq; error, when it failed, in words for the user.
  *   exit     process, status: a wait status as of wait(2). Sent after the
  *            process's output up to its end.
+ *   connect  token, stream: somebody has connected to the bound socket of that
+ *            stream id; the token is the guest's, repeated in `connected`. At
+ *            most WIRE_SOCKETS_MAX connections, asked for or open, in a VM.
  */
 #ifndef VXN_CONTROL_H
 #define VXN_CONTROL_H
@@ -36,14 +41,32 @@ enum control_op {
 	CONTROL_RESIZE,
 	CONTROL_REPLY,
 	CONTROL_EXIT,
+	CONTROL_CONNECT,
+	CONTROL_CONNECTED,
+	CONTROL_GONE,
 };
 
-/* A tree of the host that the guest mounts. */
+enum control_share_kind {
+	CONTROL_SHARE_TREE,   /* a directory or a regular file, served on the stream */
+	CONTROL_SHARE_SOCKET, /* the stream is its name in `connect`, and carries nothing */
+	CONTROL_SHARE_DEVICE, /* the guest's own of that number; no stream */
+};
+
+/*
+ * What the guest mounts for one of config.json's mounts. Those that are nested
+ * in another come after it, each before what is nested in it.
+ */
 struct control_share {
 	int32_t mount; /* index in config.json's mounts, -1 = the rootfs */
 	uint32_t stream;
 	bool directory; /* else a single file */
 	bool readonly;
+	enum control_share_kind kind;
+	char *path;		 /* of a nested mount, below the mount's destination; else NULL */
+	uint32_t flags;		 /* of a nested mount: MS_*, as on the host */
+	uint32_t device;	 /* makedev() of a device */
+	uint32_t socket_type;	 /* SOCK_*; 0 = nobody listens, nor ever will */
+	uint32_t mode, uid, gid; /* of a socket */
 };
 
 struct control_message {
@@ -65,6 +88,8 @@ struct control_message {
 	uint16_t width, height; /* characters */
 	char *error;		/* NULL = success */
 	int32_t status;
+	uint32_t token;	 /* never 0 */
+	uint32_t stream; /* of a bound socket; of its connection (connected) */
 };
 
 /*

@@ -28,8 +28,8 @@ const struct field_rule field_rules[] = {
 	APPLY("mounts[].source"),
 	APPLY("mounts[].type"),
 	APPLY("mounts[].options"), /* each option for itself: mount_options.c */
-	NOT_YET("mounts[].uidMappings"),
-	NOT_YET("mounts[].gidMappings"),
+	APPLY("mounts[].uidMappings"),
+	APPLY("mounts[].gidMappings"),
 	APPLY("hostname"),
 	NOT_YET("domainname"),
 	APPLY("annotations"),

@@ -9,6 +9,8 @@
 #include <string.h>
 #include <sys/mount.h>
 
+#include "idmap.h"
+
 #ifndef MS_NOSYMFOLLOW
 #define MS_NOSYMFOLLOW 256
 #endif
@@ -25,7 +27,8 @@ enum option_kind {
 	OPTION_RECURSIVE_SET, /* MOUNT_ATTR_* on all mounts below as well */
 	OPTION_RECURSIVE_CLEAR,
 	OPTION_COPY_UP,
-	OPTION_NOT_YET,
+	OPTION_IDMAP,
+	OPTION_RIDMAP,
 };
 
 struct option {
@@ -44,7 +47,7 @@ static const struct option options[] = {
 	{ "diratime", OPTION_CLEAR, MS_NODIRATIME },
 	{ "dirsync", OPTION_SET, MS_DIRSYNC },
 	{ "exec", OPTION_CLEAR, MS_NOEXEC },
-	{ "idmap", OPTION_NOT_YET, 0 },
+	{ "idmap", OPTION_IDMAP, 0 },
 	{ "iversion", OPTION_SET, MS_I_VERSION },
 	{ "lazytime", OPTION_SET, MS_LAZYTIME },
 	{ "loud", OPTION_CLEAR, MS_SILENT },
@@ -69,7 +72,7 @@ static const struct option options[] = {
 	{ "relatime", OPTION_SET, MS_RELATIME },
 	{ "remount", OPTION_SET, MS_REMOUNT },
 	{ "rexec", OPTION_RECURSIVE_CLEAR, MOUNT_ATTR_NOEXEC },
-	{ "ridmap", OPTION_NOT_YET, 0 },
+	{ "ridmap", OPTION_RIDMAP, 0 },
 	{ "rnoatime", OPTION_RECURSIVE_SET, MOUNT_ATTR_NOATIME },
 	{ "rnodev", OPTION_RECURSIVE_SET, MOUNT_ATTR_NODEV },
 	{ "rnodiratime", OPTION_RECURSIVE_SET, MOUNT_ATTR_NODIRATIME },
@@ -205,26 +208,40 @@ static void apply_option(struct oci_mount *mount, const struct option *option)
 	case OPTION_COPY_UP:
 		mount->copy_up = true;
 		break;
+	case OPTION_IDMAP:
+		mount->idmap = true;
+		break;
+	case OPTION_RIDMAP:
+		mount->idmap = mount->idmap_recursive = true;
+		break;
 	case OPTION_IGNORE:
-	case OPTION_NOT_YET:
 		break;
 	}
 }
 
-int mount_options_parse(struct oci_mount *mount, struct string_list *not_yet, struct error *err)
+/* What is in no table: idmap with a value (crun's), or the file system's. */
+static int apply_other(struct oci_mount *mount, const char *name, struct error *err)
+{
+	bool recursive = strncmp(name, "ridmap=", 7) == 0;
+
+	if (!mount->bind || (!recursive && strncmp(name, "idmap=", 6) != 0))
+		return append_data(mount, name, err);
+	mount->idmap_recursive |= recursive;
+	return idmap_parse_option(strchr(name, '=') + 1, mount, err);
+}
+
+int mount_options_parse(struct oci_mount *mount, struct error *err)
 {
 	mount->bind = mount->type && strcmp(mount->type, "bind") == 0;
 	for (char **name = mount->options; *name; name++) {
 		const struct option *option = find_option(*name);
 
-		if (!option) {
-			if (append_data(mount, *name, err) < 0)
-				return -1;
-			continue;
-		}
-		apply_option(mount, option);
-		if (option->kind == OPTION_NOT_YET && string_list_add(not_yet, *name, err) < 0)
-			return -1;
+		if (option)
+			apply_option(mount, option);
 	}
+	/* these may stand before the one that says that it is a bind */
+	for (char **name = mount->options; *name; name++)
+		if (!find_option(*name) && apply_other(mount, *name, err) < 0)
+			return -1;
 	return 0;
 }

@@ -7,13 +7,11 @@
 #define VXN_MOUNT_OPTIONS_H
 
 #include "config.h"
-#include "string_list.h"
 
 /*
  * Fills bind, recursive, flags, propagation, recursive_set, recursive_clear,
- * copy_up and data of mount from its options and type. Names of options that are
- * known but not applied yet (idmap) are added to not_yet, as they stand.
+ * copy_up, data and what is about idmap of mount from its options and type.
  */
-int mount_options_parse(struct oci_mount *mount, struct string_list *not_yet, struct error *err);
+int mount_options_parse(struct oci_mount *mount, struct error *err);
 
 #endif

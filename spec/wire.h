@@ -39,6 +39,11 @@
  *    relay passes them to /dev/fuse at once. Notifications (messages that answer
  *    nothing) use credit of WIRE_NOTIFY_WINDOW, which the relay returns when its
  *    kernel has done with them: that may have to wait for a reply.
+ *  - socket: one connection to a bound socket of the host, DATA both ways with
+ *    credit of WIRE_SOCKET_WINDOW each. The host sends nothing before the guest's
+ *    first CREDIT, which says that it knows the stream. Where the socket has
+ *    messages each DATA frame is one, and costs WIRE_MESSAGE_COST of credit more
+ *    than its bytes. After END in one direction the other goes on.
  */
 #ifndef VXN_WIRE_H
 #define VXN_WIRE_H
@@ -64,6 +69,10 @@
 #define WIRE_SHARE_WINDOW (4u << 20)
 /* At least a few of the largest: a name of 255 bytes. */
 #define WIRE_NOTIFY_WINDOW (16u << 10)
+
+#define WIRE_SOCKET_WINDOW (128u << 10)
+#define WIRE_MESSAGE_COST  4u
+#define WIRE_SOCKETS_MAX   256u /* connections of a VM, asked for or open */
 
 /* Limits of a whole CONTROL text, all its frames together. */
 #define WIRE_CONTROL_MAX_TO_GUEST (4u << 20)

@@ -403,6 +403,46 @@ static void send_fuse_huge(void)
 		send_frame(WIRE_DATA, WIRE_MORE, share(), bytes, sizeof(bytes));
 }
 
+static uint32_t bound_socket(void)
+{
+	for (size_t i = 0; i < create.shares_count; i++)
+		if (create.shares[i].kind == CONTROL_SHARE_SOCKET)
+			return create.shares[i].stream;
+	fail("the container has no socket");
+}
+
+static void ask_for_connection(uint32_t stream)
+{
+	char text[80];
+
+	snprintf(text, sizeof(text), "{\"op\":\"connect\",\"token\":7,\"stream\":%u}", stream);
+	send_text(text);
+}
+
+static void connect_to_share(void)
+{
+	ask_for_connection(share());
+}
+
+static void connect_too_often(void)
+{
+	for (unsigned int i = 0; i <= WIRE_SOCKETS_MAX; i++)
+		ask_for_connection(bound_socket());
+}
+
+/* Where nobody listens: each is answered, and no answer is read. */
+static void connect_without_end(void)
+{
+	for (;;)
+		ask_for_connection(bound_socket());
+}
+
+static void send_socket_data_to_listener(void)
+{
+	send_frame(WIRE_DATA, 0, bound_socket(), "data", 4);
+	ask_for_connection(0);
+}
+
 static void flood_frames(void)
 {
 	for (;;)
@@ -447,6 +487,10 @@ static const struct behaviour {
 	{ "fuse-name", AFTER_CREATE, send_fuse_name },
 	{ "fuse-path", AFTER_CREATE, send_fuse_path },
 	{ "fuse-huge", AFTER_CREATE, send_fuse_huge },
+	{ "connect-share", AFTER_CREATE, connect_to_share },
+	{ "connect-often", AFTER_CREATE, connect_too_often },
+	{ "connect-flood", AFTER_CREATE, connect_without_end },
+	{ "connect-nothing", AFTER_CREATE, send_socket_data_to_listener },
 	{ "running-silent", AFTER_START, be_silent },
 	{ "running-power-off", AFTER_START, power_off },
 	{ "running-panic", AFTER_START, end_init },

@@ -33,7 +33,7 @@ static int confined(int (*function)(void))
 	if (pid == 0) {
 		struct error err;
 
-		_exit(io_confine(&err) ? 99 : function());
+		_exit(io_confine(NULL, &err) ? 99 : function());
 	}
 	waitpid(pid, &status, 0);
 	return status;

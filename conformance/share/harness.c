@@ -186,7 +186,7 @@ static void serve_child(const char *source, bool readonly, int ready)
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (option_nofile)
 		setrlimit(RLIMIT_NOFILE, &nofile);
-	if (share && (!option_confined || io_confine(&err) == 0))
+	if (share && (!option_confined || io_confine(NULL, &err) == 0))
 		pool = share_pool_start(4, &callbacks, NULL, &err);
 	if (pool && share_serve(pool, share, NULL, &err) == 0 && write(ready, &answer, 1) == 1) {
 		close(ready);

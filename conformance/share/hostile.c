@@ -413,7 +413,7 @@ static int attack(const char *tree, const char *other, double seconds)
 	unsigned long count = 0;
 
 	sem_init(&room, 0, IN_FLIGHT);
-	if (share && second && (!option_confined || io_confine(&err) == 0))
+	if (share && second && (!option_confined || io_confine(NULL, &err) == 0))
 		pool = share_pool_start(4, &callbacks, NULL, &err);
 	if (!pool || share_serve(pool, share, &err, &err) ||
 	    share_serve(pool, second, NULL, &err)) {

@@ -135,8 +135,9 @@ static void full_fields(void **state)
 		    !contains(config->not_yet, rule->path))
 			fail_msg("%s is not in not_yet", rule->path);
 	}
-	assert_true(contains(config->not_yet, "mounts[3].uidMappings"));
-	assert_true(contains(config->not_yet, "mounts[3].options: idmap"));
+	assert_true(config->mounts[3].idmap);
+	assert_int_equal(config->mounts[3].uid_mappings.items[0].host, 1000);
+	assert_int_equal(config->mounts[3].gid_mappings.items[0].size, 1);
 	assert_true(contains(config->warnings, "process.capabilities.permitted[1]: unknown "
 					       "capability \"CAP_MARS\" ignored"));
 	assert_true(contains(config->warnings, "process.capabilities.effective: CAP_CHOWN cannot "

@@ -4,15 +4,31 @@
  */
 #include "unit.h"
 
+#include <sys/mount.h>
+#include <sys/socket.h>
+
 #include "config.h"
 #include "control.h"
 #include "samples.h"
 #include "wire.h"
 
 static struct control_share shares[] = {
-	{ -1, 7, true, false },
-	{ 3, 8, false, true },
-	{ INT32_MAX, UINT32_MAX, true, true },
+	{ .mount = -1, .stream = 7, .directory = true },
+	{ .mount = 3, .stream = 8, .readonly = true },
+	{ .mount = INT32_MAX, .stream = UINT32_MAX, .directory = true, .readonly = true },
+	{ .mount = 3,
+	  .stream = 9,
+	  .directory = true,
+	  .path = (char *)"a b/\xc3\xa9",
+	  .flags = MS_NOSUID | MS_NOEXEC },
+	{ .mount = 4,
+	  .stream = 10,
+	  .kind = CONTROL_SHARE_SOCKET,
+	  .socket_type = SOCK_SEQPACKET,
+	  .mode = 0660,
+	  .uid = 1,
+	  .gid = UINT32_MAX },
+	{ .mount = 5, .kind = CONTROL_SHARE_DEVICE, .device = 0x103 },
 };
 
 static const struct control_message round_trips[] = {
@@ -25,7 +41,7 @@ static const struct control_message round_trips[] = {
 	  .stderr_stream = 4,
 	  .config = (char *)"{\"a\":[1,2.50,null,true,{\"b\":\"\\u0007\\\"\"}]}",
 	  .shares = shares,
-	  .shares_count = 3 },
+	  .shares_count = ARRAY_SIZE(shares) },
 	{ .op = CONTROL_CREATE,
 	  .seq = UINT64_MAX,
 	  .container = (char *)"abc",
@@ -45,6 +61,10 @@ static const struct control_message round_trips[] = {
 	{ .op = CONTROL_REPLY, .seq = 7, .error = (char *)"exec: \"x\": \xc3\xa9" },
 	{ .op = CONTROL_EXIT, .process = 2, .status = 0x8b },
 	{ .op = CONTROL_EXIT, .process = 2, .status = INT32_MIN },
+	{ .op = CONTROL_CONNECT, .token = 1, .stream = UINT32_MAX },
+	{ .op = CONTROL_CONNECTED, .token = UINT32_MAX, .stream = 5 },
+	{ .op = CONTROL_CONNECTED, .token = 2, .error = (char *)"Connection refused" },
+	{ .op = CONTROL_GONE, .stream = 5 },
 };
 
 static void assert_same_text(const char *a, const char *b)
@@ -70,7 +90,17 @@ static void assert_same(const struct control_message *a, const struct control_me
 		assert_int_equal(a->shares[i].stream, b->shares[i].stream);
 		assert_int_equal(a->shares[i].directory, b->shares[i].directory);
 		assert_int_equal(a->shares[i].readonly, b->shares[i].readonly);
+		assert_int_equal(a->shares[i].kind, b->shares[i].kind);
+		assert_same_text(a->shares[i].path, b->shares[i].path);
+		assert_int_equal(a->shares[i].flags, b->shares[i].flags);
+		assert_int_equal(a->shares[i].device, b->shares[i].device);
+		assert_int_equal(a->shares[i].socket_type, b->shares[i].socket_type);
+		assert_int_equal(a->shares[i].mode, b->shares[i].mode);
+		assert_int_equal(a->shares[i].uid, b->shares[i].uid);
+		assert_int_equal(a->shares[i].gid, b->shares[i].gid);
 	}
+	assert_int_equal(a->token, b->token);
+	assert_int_equal(a->stream, b->stream);
 	assert_int_equal(a->signal, b->signal);
 	assert_int_equal(a->all, b->all);
 	assert_int_equal(a->width, b->width);
@@ -197,6 +227,16 @@ static const char *const hostile[] = {
 	"{'op':'reply','seq':99999999999999999999999999999999999999999999999999999999999}",
 	"{'op':'reply','seq':'1'}",
 	"{'op':'reply','seq':null}",
+	"{'op':'connect'}",
+	"{'op':'connect','token':1}",
+	"{'op':'connect','stream':1}",
+	"{'op':'connect','token':0,'stream':1}",
+	"{'op':'connect','token':1,'stream':4294967296}",
+	"{'op':'connect','token':1,'stream':-1}",
+	"{'op':'connect','token':1,'stream':1,'error':'x'}",
+	"{'op':'connected','stream':1}",
+	"{'op':'gone'}",
+	REPLY(",'token':1"),
 	REPLY(",'error':1"),
 	REPLY(",'error':['x']"),
 	REPLY(",'error':'a\\u0000b'"),

@@ -6,6 +6,7 @@
 #include <sys/mount.h>
 
 #include "capabilities.h"
+#include "idmap.h"
 #include "mount_options.h"
 #include "signals.h"
 
@@ -87,7 +88,8 @@ static const struct {
 	const char *type, *options;
 	unsigned long flags, propagation, recursive_set, recursive_clear;
 	bool bind, recursive, copy_up;
-	const char *data, *not_yet;
+	const char *data;
+	bool idmap, idmap_recursive;
 } mount_cases[] = {
 	{ .options = "" },
 	{ .options = "ro,nosuid,nodev,noexec",
@@ -109,7 +111,10 @@ static const struct {
 	{ .options = "slave,private", .propagation = MS_PRIVATE },
 	{ .options = "mode=755,ro,size=1m,x", .flags = MS_RDONLY, .data = "mode=755,size=1m,x" },
 	{ .type = "tmpfs", .options = "tmpcopyup", .copy_up = true },
-	{ .options = "idmap", .not_yet = "idmap" },
+	{ .options = "idmap", .idmap = true },
+	{ .options = "ridmap", .idmap = true, .idmap_recursive = true },
+	{ .options = "idmap=uids=0-1-2;gids=3-4-5,bind", .bind = true, .idmap = true },
+	{ .options = "mode=755,idmap=x", .data = "mode=755,idmap=x" },
 	{ .options = "rro", .flags = MS_RDONLY, .recursive_set = MOUNT_ATTR_RDONLY },
 	{ .options = "rro,rrw", .recursive_clear = MOUNT_ATTR_RDONLY },
 	{ .options = "ro,rrw", .recursive_clear = MOUNT_ATTR_RDONLY },
@@ -136,7 +141,6 @@ static void mount_options(void **state)
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(mount_cases); i++) {
 		CLEANUP_FREE char *text = strdup(mount_cases[i].options);
-		CLEANUP_STRING_LIST struct string_list not_yet = { 0 };
 		char *options[16] = { NULL }, *save = NULL;
 		struct oci_mount mount = { .type = (char *)mount_cases[i].type,
 					   .options = options };
@@ -145,7 +149,7 @@ static void mount_options(void **state)
 
 		for (char *o = strtok_r(text, ",", &save); o; o = strtok_r(NULL, ",", &save))
 			options[count++] = o;
-		assert_ok(mount_options_parse(&mount, &not_yet, &err), err);
+		assert_ok(mount_options_parse(&mount, &err), err);
 		assert_int_equal(mount.flags, mount_cases[i].flags);
 		assert_int_equal(mount.propagation, mount_cases[i].propagation);
 		assert_int_equal(mount.recursive_set, mount_cases[i].recursive_set);
@@ -155,8 +159,10 @@ static void mount_options(void **state)
 		assert_int_equal(mount.copy_up, mount_cases[i].copy_up);
 		assert_string_equal(mount.data ? mount.data : "",
 				    mount_cases[i].data ? mount_cases[i].data : "");
-		assert_int_equal(not_yet.count, mount_cases[i].not_yet ? 1 : 0);
+		assert_int_equal(mount.idmap, mount_cases[i].idmap);
+		assert_int_equal(mount.idmap_recursive, mount_cases[i].idmap_recursive);
 		free(mount.data);
+		idmap_release(&mount);
 	}
 }
 
@@ -176,11 +182,10 @@ static void all_mount_options(void **state)
 
 	(void)state;
 	for (char *o = strtok_r(text, " ", &save); o; o = strtok_r(NULL, " ", &save)) {
-		CLEANUP_STRING_LIST struct string_list not_yet = { 0 };
 		char *options[] = { o, NULL };
 		struct oci_mount mount = { .options = options };
 
-		assert_int_equal(mount_options_parse(&mount, &not_yet, NULL), 0);
+		assert_int_equal(mount_options_parse(&mount, NULL), 0);
 		if (mount.data)
 			fail_msg("unknown: %s", o);
 	}
