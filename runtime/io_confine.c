@@ -265,6 +265,9 @@ static const struct filtered_call filtered_calls[] = {
 	{ CALL(fcntl), { 1, SCMP_CMP_EQ, F_DUPFD_CLOEXEC, 0 } },
 	{ CALL(fcntl), { 1, SCMP_CMP_EQ, F_GETPIPE_SZ, 0 } },
 	{ CALL(fcntl), { 1, SCMP_CMP_EQ, F_SETPIPE_SZ, 0 } },
+	{ CALL(fcntl), { 1, SCMP_CMP_EQ, F_OFD_GETLK, 0 } },
+	{ CALL(fcntl), { 1, SCMP_CMP_EQ, F_OFD_SETLK, 0 } },
+	{ CALL(fcntl), { 1, SCMP_CMP_EQ, F_OFD_SETLKW, 0 } },
 	/* the channel: no other port can be bound, no other page be granted */
 	{ CALL(ioctl), { 1, SCMP_CMP_EQ, EVTCHN_NOTIFY, 0 } },
 	{ CALL(ioctl), { 1, SCMP_CMP_EQ, EVTCHN_UNBIND, 0 } },

@@ -148,6 +148,7 @@ struct share *share_open(const char *path, bool readonly, bool *directory, struc
 	steal_fd(&fd);
 	share->decoder.max_io = SHARE_MAX_IO;
 	pthread_mutex_init(&share->lock, NULL);
+	pthread_mutex_init(&share->locks, NULL);
 	if (start_session(share, err)) {
 		error_prefix(err, "share %s", path);
 		share_close(share);
@@ -164,8 +165,10 @@ void share_close(struct share *share)
 	share_withdraw(share);
 	if (share->session)
 		fuse_session_destroy(share->session);
+	share_locks_free(share);
 	share_handles_free(share);
 	share_nodes_free(share);
+	pthread_mutex_destroy(&share->locks);
 	pthread_mutex_destroy(&share->lock);
 	free(share);
 }
