@@ -58,13 +58,16 @@ static int clone_mount(const char *path, bool readonly, struct stat *st, struct 
 	return steal_fd(&fd);
 }
 
+/* Of our guest's kernel (guest/kernel.patch): it sends FLUSH for files with locks even when we do without. */
+#define FLUSH_IF_LOCKED (1u << 31)
+
 /*
  * The INIT reply is ours to complete: libfuse 3.14 cannot agree to
  * HANDLE_KILLPRIV_V2, without which the guest asks for security.capability
  * before each write. What it asks of us is in share_pool.c.
  */
-static void complete_init(const struct iovec *iov, int count, struct fuse_init_out *out,
-			  struct iovec changed[2])
+static void complete_init(struct share *share, const struct iovec *iov, int count,
+			  struct fuse_init_out *out, struct iovec changed[2])
 {
 	const struct fuse_in_header *header = share_worker()->request;
 	const struct fuse_init_in *in = (const void *)(header + 1);
@@ -74,6 +77,7 @@ static void complete_init(const struct iovec *iov, int count, struct fuse_init_o
 		return; /* an error */
 	memcpy(out, iov[1].iov_base, sizeof(*out));
 	out->flags |= in->flags & FUSE_HANDLE_KILLPRIV_V2;
+	share->flush_if_locked = in->flags & FUSE_INIT_EXT && in->flags2 & FLUSH_IF_LOCKED;
 	changed[1].iov_base = out;
 }
 
@@ -87,7 +91,7 @@ static ssize_t send_reply(int fd, struct iovec *iov, int count, void *userdata)
 	(void)fd;
 	/* nothing else is let through before INIT is answered */
 	if (!atomic_load(&share->ready) && count <= 2) {
-		complete_init(iov, count, &init, changed);
+		complete_init(share, iov, count, &init, changed);
 		iov = changed;
 		atomic_store(&share->ready, true);
 	}

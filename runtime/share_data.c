@@ -23,13 +23,15 @@ static int host_flags(int flags)
 
 /*
  * The guest's pages stay valid across open (AUTO_INVAL_DATA drops them when
- * mtime or size moved). Nothing is written back at a close, but of one without
- * FLUSH we would not learn, and POSIX locks end with it.
+ * mtime or size moved). Nothing is written back at a close, so it needs no FLUSH,
+ * which is a round trip; but POSIX locks end with a close, and no guest's kernel
+ * other than ours tells of it then.
  */
-static void opened(struct fuse_file_info *fi, uint64_t id)
+static void opened(const struct share *share, struct fuse_file_info *fi, uint64_t id)
 {
 	fi->fh = id;
 	fi->keep_cache = 1;
+	fi->noflush = share->flush_if_locked;
 }
 
 /* Takes fd. Returns 0 with fi ready for the reply, or an errno. */
@@ -39,7 +41,7 @@ static int keep_open(struct share_node *node, int fd, int flags, struct fuse_fil
 	int errnum = share_handle_new(node, SHARE_FILE, fd, flags & O_APPEND, &id);
 
 	if (!errnum)
-		opened(fi, id);
+		opened(node->share, fi, id);
 	return errnum;
 }
 

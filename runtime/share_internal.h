@@ -74,6 +74,7 @@ struct share {
 	void *cookie;
 	struct fuse_request_state decoder; /* of the submitting thread */
 	atomic_bool ready;		   /* INIT was answered */
+	bool flush_if_locked;		   /* FLUSH comes for files with locks, asked for or not */
 	struct share *next;		   /* in the pool, under its lock */
 	unsigned int active;		   /* requests queued or under way, under the pool's lock */
 	unsigned int unlocking;		   /* closes of locked files that are under way, likewise */

@@ -52,6 +52,7 @@ void checks_files(void);
 void checks_names(void);
 void checks_owners(void);
 void checks_limits(void);
+void checks_locks(void);
 void checks_confinement(void);
 void checks_protocol(void);
 void hostile(const char *parent, double seconds, unsigned int seed);

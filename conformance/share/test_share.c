@@ -45,6 +45,7 @@ int main(int argc, char **argv)
 	checks_names();
 	checks_owners();
 	checks_limits();
+	checks_locks();
 	checks_confinement();
 	if (seconds > 0)
 		hostile(base, seconds, seed);
