@@ -115,9 +115,9 @@ void share_op_flock(fuse_req_t request, fuse_ino_t ino, struct fuse_file_info *f
 void share_op_setlk(fuse_req_t request, fuse_ino_t ino, struct fuse_file_info *fi,
 		    struct flock *flock, int sleep)
 {
+	struct share *share = share_of(request);
 	CLEANUP_HANDLE struct share_handle *handle =
 		share_handle_for(request, fi->fh, ino, SHARE_FILE);
-	struct share *share = share_of(request);
 	struct share_lock_owner *owner = NULL;
 	struct lock_request *lock;
 	int errnum = 0;
