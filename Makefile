@@ -156,12 +156,19 @@ $(E2E_INITS): $(BUILD)/e2e/%: $(BUILD)/conformance/e2e/%.o $(BUILD)/libguest.a $
 	@mkdir -p $(@D)
 	$(say)$(CC) $(CFLAGS) -static $(LDFLAGS) -s -Wl,--gc-sections,-z,noexecstack -pthread -o $@ $^ $(GUEST_LIBS)
 
+# Run in containers and on the host.
+E2E_INSIDE = $(patsubst conformance/e2e/%.c,$(BUILD)/e2e/%,$(wildcard conformance/e2e/inside_*.c))
+
+$(E2E_INSIDE): $(BUILD)/e2e/%: $(BUILD)/conformance/e2e/%.o
+	@mkdir -p $(@D)
+	$(say)$(CC) $(CFLAGS) -static $(LDFLAGS) -s -o $@ $^
+
 # Runs on the host, against a back end alone.
 $(BUILD)/e2e/host_vm: $(BUILD)/conformance/e2e/host_vm.o $(BUILD)/libruntime.a $(BUILD)/libspec.a
 	@mkdir -p $(@D)
 	$(say)$(CC) $(CFLAGS) $(HARDENING_LINK) $(LDFLAGS) -Wl,--gc-sections -pthread -o $@ $^ $(HOST_LIBS)
 
-e2e: $(E2E_INITS) $(BUILD)/e2e/host_vm
+e2e: $(E2E_INITS) $(E2E_INSIDE) $(BUILD)/e2e/host_vm
 	@mkdir -p $(BUILD)/e2e
 	@cp -p conformance/e2e/*.py conformance/e2e/run $(BUILD)/e2e/
 
