@@ -101,7 +101,7 @@ $(BUILD)/initramfs.cpio: $(BUILD)/vxn-init
 	@cd $(BUILD)/initramfs && echo init | cpio --quiet --reproducible -o -H newc -R 0:0 >../initramfs.new
 	@mv $(BUILD)/initramfs.new $@
 
-$(BUILD)/vmlinux: guest/build-kernel guest/kernel.fragment $(wildcard guest/kernel.patch)
+$(BUILD)/vmlinux: guest/build-kernel guest/kernel.fragment $(wildcard guest/kernel-*.patch)
 	guest/build-kernel $@
 	@touch $@
 
@@ -156,7 +156,7 @@ $(E2E_INITS): $(BUILD)/e2e/%: $(BUILD)/conformance/e2e/%.o $(BUILD)/libguest.a $
 	@mkdir -p $(@D)
 	$(say)$(CC) $(CFLAGS) -static $(LDFLAGS) -s -Wl,--gc-sections,-z,noexecstack -pthread -o $@ $^ $(GUEST_LIBS)
 
-# Run in a container by a test.
+# Run in containers and on the host.
 E2E_INSIDE = $(patsubst conformance/e2e/%.c,$(BUILD)/e2e/%,$(wildcard conformance/e2e/inside_*.c))
 
 $(E2E_INSIDE): $(BUILD)/e2e/%: $(BUILD)/conformance/e2e/%.o

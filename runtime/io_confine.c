@@ -301,6 +301,9 @@ static const struct filtered_call filtered_calls[] = {
 	{ CALL(fcntl), { 1, SCMP_CMP_EQ, F_SETPIPE_SZ, 0 } },
 	/* inodes alone: a mark of a mount or a file system would show what is not shared */
 	{ CALL(fanotify_mark), { 1, SCMP_CMP_MASKED_EQ, FAN_MARK_MOUNT | FAN_MARK_FILESYSTEM, 0 } },
+	{ CALL(fcntl), { 1, SCMP_CMP_EQ, F_OFD_GETLK, 0 } },
+	{ CALL(fcntl), { 1, SCMP_CMP_EQ, F_OFD_SETLK, 0 } },
+	{ CALL(fcntl), { 1, SCMP_CMP_EQ, F_OFD_SETLKW, 0 } },
 	/* the channel: no other port can be bound, no other page be granted */
 	{ CALL(ioctl), { 1, SCMP_CMP_EQ, EVTCHN_NOTIFY, 0 } },
 	{ CALL(ioctl), { 1, SCMP_CMP_EQ, EVTCHN_UNBIND, 0 } },

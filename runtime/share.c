@@ -45,6 +45,9 @@ int share_protect(int mount, bool readonly, unsigned long propagation, const cha
 	return 0;
 }
 
+/* Of our guest's kernel (guest/kernel-fuse.patch): it sends FLUSH for files with locks even when we do without. */
+#define FLUSH_IF_LOCKED (1u << 31)
+
 /*
  * The INIT reply is ours to complete: libfuse 3.14 cannot agree to
  * HANDLE_KILLPRIV_V2, without which the guest asks for security.capability
@@ -62,6 +65,7 @@ static void complete_init(struct share *share, const struct iovec *iov, int coun
 	memcpy(out, iov[1].iov_base, sizeof(*out));
 	out->flags |= in->flags & FUSE_HANDLE_KILLPRIV_V2;
 	share_cache_agree(share, in);
+	share->flush_if_locked = in->flags & FUSE_INIT_EXT && in->flags2 & FLUSH_IF_LOCKED;
 	changed[1].iov_base = out;
 }
 
@@ -146,6 +150,7 @@ struct share *share_new(int mount, const char *path, enum share_cache cache, boo
 	share->decoder.max_io = SHARE_MAX_IO;
 	share->cache = cache;
 	pthread_mutex_init(&share->lock, NULL);
+	pthread_mutex_init(&share->locks, NULL);
 	if (start_session(share, err)) {
 		error_prefix(err, "share %s", path);
 		share_close(share);
@@ -181,10 +186,12 @@ void share_close(struct share *share)
 	share_withdraw(share);
 	if (share->session)
 		fuse_session_destroy(share->session);
+	share_locks_free(share);
 	share_handles_free(share);
 	share_nodes_free(share);
 	share_keys_free(share);
 	share_notify_free(share);
+	pthread_mutex_destroy(&share->locks);
 	pthread_mutex_destroy(&share->lock);
 	free(share);
 }

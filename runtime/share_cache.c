@@ -1,7 +1,7 @@
 /*
  * How long the guest may believe what it is told. What is watched can be
  * believed for long, because the guest hears of changes; the guest's kernel has
- * to have the patch for that (guest/kernel.patch), without which a reply that is
+ * to have the patch for that (guest/kernel-fuse.patch), without which a reply that is
  * under way can come after the news that it is old.
  *
  * Attributes of files are believed for long with SHARE_CACHE_ALWAYS alone: what
@@ -16,7 +16,7 @@
 #define LONG  3600.0
 #define SHORT 1.0
 
-/* Not upstream, see guest/kernel.patch. */
+/* Not upstream, see guest/kernel-fuse.patch. */
 #define FUSE_EXPIRES_ALL (1ull << 62)
 
 static double short_timeout(const struct share *share)

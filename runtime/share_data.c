@@ -23,13 +23,15 @@ static int host_flags(int flags)
 
 /*
  * The guest's pages stay valid across open (AUTO_INVAL_DATA drops them when
- * mtime or size moved), and close needs no FLUSH: there is nothing to write back.
+ * mtime or size moved). Nothing is written back at a close, so it needs no FLUSH,
+ * which is a round trip; but POSIX locks end with a close, and no guest's kernel
+ * other than ours tells of it then.
  */
-static void opened(struct fuse_file_info *fi, uint64_t id)
+static void opened(const struct share *share, struct fuse_file_info *fi, uint64_t id)
 {
 	fi->fh = id;
 	fi->keep_cache = 1;
-	fi->noflush = 1;
+	fi->noflush = share->flush_if_locked;
 }
 
 /* Takes fd. Returns 0 with fi ready for the reply, or an errno. */
@@ -39,7 +41,7 @@ static int keep_open(struct share_node *node, int fd, int flags, struct fuse_fil
 	int errnum = share_handle_new(node, SHARE_FILE, fd, flags & O_APPEND, &id);
 
 	if (!errnum)
-		opened(fi, id);
+		opened(node->share, fi, id);
 	return errnum;
 }
 
@@ -68,17 +70,23 @@ void share_op_open(fuse_req_t request, fuse_ino_t ino, struct fuse_file_info *fi
 		fuse_reply_open(request, fi);
 }
 
+/* The name of a file without one: in no other request it may hold a '/'. */
+static bool is_tmpfile(const char *name)
+{
+	return name[0] == '/';
+}
+
 /* A new file, made by the caller. Returns its fd or a negative errno. */
 static int create_file(fuse_req_t request, const struct share_node *directory, const char *name,
 		       mode_t mode, int flags)
 {
+	const int kind = is_tmpfile(name) ? O_TMPFILE | (flags & O_EXCL) : O_CREAT | O_EXCL;
 	int fd, errnum = share_be_caller(request);
 
 	if (errnum)
 		return -errnum;
-	fd = openat(directory->fd, name,
-		    host_flags(flags) | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC | O_NOCTTY,
-		    mode & 07777);
+	fd = openat(directory->fd, is_tmpfile(name) ? "." : name,
+		    host_flags(flags) | kind | O_NOFOLLOW | O_CLOEXEC | O_NOCTTY, mode & 07777);
 	errnum = errno == EMFILE ? ENFILE : errno;
 	share_be_self();
 	return fd < 0 ? -errnum : fd;
@@ -101,7 +109,7 @@ static int create_or_open(fuse_req_t request, struct share_node *directory, cons
 
 	if (fd >= 0)
 		errnum = share_lookup_fd(directory, name, fd, entry);
-	else if (fd == -EEXIST && !(fi->flags & O_EXCL))
+	else if (fd == -EEXIST && !(fi->flags & O_EXCL) && !is_tmpfile(name))
 		/* the host made one meanwhile; it may be a FIFO: no O_CREAT on it */
 		errnum = share_lookup(directory, name, entry);
 	else
@@ -238,7 +246,7 @@ void share_op_write(fuse_req_t request, fuse_ino_t ino, const char *data, size_t
 		fuse_reply_write(request, (size_t)n);
 }
 
-/* Errors that the host's file system reports on close only. */
+/* A close by one of those who have the file open: it ends their locks, and some file systems report errors. */
 void share_op_flush(fuse_req_t request, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	CLEANUP_HANDLE struct share_handle *handle =
@@ -247,14 +255,19 @@ void share_op_flush(fuse_req_t request, fuse_ino_t ino, struct fuse_file_info *f
 
 	if (!handle)
 		return;
+	share_locks_of_owner_end(share_of(request), ino, fi->lock_owner);
 	fd = fcntl(handle->fd, F_DUPFD_CLOEXEC, 0);
 	fuse_reply_err(request, fd < 0 || close(fd) ? errno : 0);
 }
 
 void share_op_release(fuse_req_t request, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-	bool known = share_handle_release(share_of(request), fi->fh, ino, SHARE_FILE);
+	struct share *share = share_of(request);
+	bool locked = share_handle_locked(share, fi->fh);
+	bool known = share_handle_release(share, fi->fh, ino, SHARE_FILE);
 
+	if (locked)
+		share_locks_of_handle_end(share, ino, fi->fh);
 	fuse_reply_err(request, known ? 0 : EBADF);
 }
 

@@ -106,6 +106,18 @@ bool share_handle_release(struct share *share, uint64_t id, uint64_t node,
 	return handle != NULL;
 }
 
+bool share_handle_locked(struct share *share, uint64_t id)
+{
+	const struct share_handle *handle;
+	bool locked;
+
+	pthread_mutex_lock(&share->lock);
+	handle = share_table_get(&share->handles, id);
+	locked = handle && atomic_load(&handle->locked);
+	pthread_mutex_unlock(&share->lock);
+	return locked;
+}
+
 void share_handles_free(struct share *share)
 {
 	for (uint32_t i = 0; i < share->handles.count; i++)

@@ -19,6 +19,9 @@
  *   share_watch.c      the host's changes, by fanotify
  *   share_key.c        nodes by what fanotify calls them
  *   share_notify.c     what the guest is told to believe no longer
+ *   share_lock.c       locks: the operations
+ *   share_lock_owner.c who holds which ranges by fcntl
+ *   share_waiter.c     threads that wait for a lock, interrupts
  */
 #ifndef VXN_SHARE_INTERNAL_H
 #define VXN_SHARE_INTERNAL_H
@@ -85,16 +88,22 @@ void share_keys_free(struct share *share);
 
 /* --- share.c --- */
 
+#define SHARE_LOCK_BUCKETS 256
+
+struct share_lock_owner;
+
 struct share {
 	struct fuse_session *session;
 	struct share_pool *pool; /* NULL until served */
 	void *cookie;
 	struct fuse_request_state decoder; /* of the submitting thread */
 	atomic_bool ready;		   /* INIT was answered */
+	bool flush_if_locked;		   /* FLUSH comes for files with locks, asked for or not */
 	struct share *next;		   /* in the pool, under its lock */
 	bool follows_mounts;		   /* share_follow_mounts */
 	uint64_t mount_id;		   /* then: of the share's own mount */
 	unsigned int active;		   /* requests queued or under way, under the pool's lock */
+	unsigned int unlocking;		   /* closes of locked files that are under way, likewise */
 
 	atomic_long held;	  /* fds that cannot be evicted */
 	atomic_size_t idle_count; /* nodes whose fd can be */
@@ -113,6 +122,9 @@ struct share {
 	struct share_watch *watch; /* NULL: the host's changes are not seen */
 	struct share_keys keys;
 	struct share_notify *notify; /* NULL without a watch */
+	pthread_mutex_t locks;					  /* of all below */
+	struct share_lock_owner *lock_owners[SHARE_LOCK_BUCKETS]; /* by node */
+	size_t lock_ranges;
 };
 
 static inline struct share *share_of(fuse_req_t request)
@@ -127,7 +139,8 @@ struct share_worker {
 	pthread_t thread;
 	char *buffer; /* SHARE_MAX_IO bytes, for replies */
 	struct __user_cap_data_struct capabilities[_LINUX_CAPABILITY_U32S_3];
-	const void *request; /* the message being served */
+	const void *request;	     /* the message being served */
+	struct share_waiter *waiter; /* of a request that may wait for a lock */
 };
 
 /* The worker that runs the caller. */
@@ -142,8 +155,14 @@ void share_pool_lock(struct share_pool *pool);
 void share_pool_unlock(struct share_pool *pool);
 struct share *share_pool_first(struct share_pool *pool);
 
-/* Drops what is queued for the share and waits for what is under way. */
+/* Drops what is queued for the share, waits for what is under way, and ends what waits for locks. */
 void share_withdraw(struct share *share);
+
+/*
+ * Returns when locks that the guest has given up by a close, before the request
+ * being served, are free: it does not wait for a RELEASE, and several workers do.
+ */
+void share_unlocks_wait(struct share *share);
 
 /*
  * One more file descriptor that cannot be done without for a while (a handle's).
@@ -328,6 +347,7 @@ struct share_handle {
 	enum share_handle_kind kind;
 	int fd;
 	unsigned int users;   /* operations under way, and the table */
+	atomic_bool locked;   /* a lock was asked for by it */
 	pthread_mutex_t lock; /* of all below */
 	bool append;	      /* O_APPEND is set on fd */
 	char *entries;	      /* SHARE_ENTRIES_SIZE bytes of getdents64 */
@@ -349,6 +369,8 @@ struct share_handle *share_handle_for(fuse_req_t request, uint64_t id, uint64_t 
 /* The id is over; the fd is closed when the last user puts it. False: no such handle. */
 bool share_handle_release(struct share *share, uint64_t id, uint64_t node,
 			  enum share_handle_kind kind);
+/* Closing it may free a lock. */
+bool share_handle_locked(struct share *share, uint64_t id);
 void share_handles_free(struct share *share);
 
 static inline void share_handle_put_(struct share_handle **handle)
@@ -399,6 +421,75 @@ void share_notify_everything(struct share_pool *pool);
 void share_notify_everything_locked(struct share_pool *pool);
 void share_notify_send(struct share *share);
 
+/* --- share_lock_owner.c --- */
+
+/*
+ * The owner of fcntl's locks on a node, by the id that the guest's kernel gave it;
+ * to be put. NULL: it has none.
+ */
+struct share_lock_owner *share_lock_owner_get(struct share *share, uint64_t node, uint64_t id);
+/* The same, made if it is new. Returns 0 or an errno. */
+int share_lock_owner_make(struct share_handle *handle, uint64_t id,
+			  struct share_lock_owner **owner);
+void share_lock_owner_put(struct share_lock_owner *owner);
+
+/* Takes or gives up a lock without waiting: 0, EAGAIN or another errno. l_pid is the guest's. */
+int share_lock_set(struct share_lock_owner *owner, const struct share_handle *handle,
+		   const struct flock *lock);
+
+/*
+ * Waits for a lock, by one system call that may be left at any point; it is to be
+ * set then. Between will_wait's true and false.
+ */
+int share_lock_block(const struct share_lock_owner *owner, const struct flock *lock);
+void share_lock_will_wait(struct share_lock_owner *owner, bool wait);
+
+/* F_GETLK for an owner that need not exist. Returns 0 or an errno. */
+int share_lock_test(struct share_handle *handle, uint64_t id, struct flock *lock);
+
+/* A close by the owner; the last close of the handle. */
+void share_locks_of_owner_end(struct share *share, uint64_t node, uint64_t id);
+void share_locks_of_handle_end(struct share *share, uint64_t node, uint64_t handle);
+void share_locks_free(struct share *share);
+
+/* --- share_waiter.c --- */
+
+/* Requests of a VM that may wait for a lock; one more gets ENOLCK if it would have to. */
+#define SHARE_WAITERS_MAX 256
+
+struct share_waiters {
+	pthread_mutex_t lock;  /* of all below */
+	pthread_cond_t change; /* one has gone */
+	struct share_waiter *first;
+	unsigned int count;
+};
+
+/* What a waiter waits for, and as which it is finished. */
+struct share_wait {
+	int (*block)(
+		void *job);	/* one system call, which may be left at any point; 0 or an errno */
+	int (*take)(void *job); /* without waiting: 0, EAGAIN or another errno */
+	void (*end)(void *job, int errnum); /* from any thread: the answer */
+	void *job;
+};
+
+int share_waiters_init(struct share_waiters *all); /* 0 or an errno */
+void share_waiters_destroy(struct share_waiters *all);
+
+/* A request that may wait has arrived. NULL: it may not. */
+struct share_waiter *share_waiter_new(struct share_waiters *all, const struct share *share,
+				      uint64_t unique);
+/* It did not have to. NULL is allowed. */
+void share_waiter_drop(struct share_waiter *waiter);
+
+/* From here on the request being served waits in a thread of its own. Returns 0 or an errno. */
+int share_wait(const struct share_wait *wait);
+
+/* Ends a wait with EINTR; one that is over, or never was, is none. */
+void share_waiter_interrupt(struct share_waiters *all, const struct share *share, uint64_t unique);
+/* Ends all of a share, or with NULL of all, and returns when they are answered. */
+void share_waiters_end(struct share_waiters *all, const struct share *share);
+
 /* --- operations, for the table in share_ops.c --- */
 
 extern const struct fuse_lowlevel_ops share_ops;
@@ -446,5 +537,10 @@ void share_op_setxattr(fuse_req_t, fuse_ino_t, const char *, const char *, size_
 void share_op_getxattr(fuse_req_t, fuse_ino_t, const char *, size_t);
 void share_op_listxattr(fuse_req_t, fuse_ino_t, size_t);
 void share_op_removexattr(fuse_req_t, fuse_ino_t, const char *);
+
+/* share_lock.c */
+void share_op_getlk(fuse_req_t, fuse_ino_t, struct fuse_file_info *, struct flock *);
+void share_op_setlk(fuse_req_t, fuse_ino_t, struct fuse_file_info *, struct flock *, int);
+void share_op_flock(fuse_req_t, fuse_ino_t, struct fuse_file_info *, int);
 
 #endif

@@ -4,15 +4,14 @@
 /*
  * Capabilities we want if the guest's kernel has them. Not among them, on
  * purpose: WRITEBACK_CACHE (what write() accepted must survive the VM),
- * POSIX_LOCKS and FLOCK_LOCKS (the guest's own), HANDLE_KILLPRIV (its second
- * version is agreed to in share.c), SPLICE_* (there is no pipe), IOCTL_DIR,
- * EXPORT_SUPPORT (a name "." or ".." is a violation).
+ * HANDLE_KILLPRIV (its second version is agreed to in share.c), SPLICE_* (there is
+ * no pipe), IOCTL_DIR, EXPORT_SUPPORT (a name "." or ".." is a violation).
  */
 #define WANTED                                                                         \
 	(FUSE_CAP_ASYNC_READ | FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_DONT_MASK |          \
 	 FUSE_CAP_AUTO_INVAL_DATA | FUSE_CAP_READDIRPLUS | FUSE_CAP_READDIRPLUS_AUTO | \
 	 FUSE_CAP_ASYNC_DIO | FUSE_CAP_PARALLEL_DIROPS | FUSE_CAP_POSIX_ACL |          \
-	 FUSE_CAP_CACHE_SYMLINKS)
+	 FUSE_CAP_CACHE_SYMLINKS | FUSE_CAP_POSIX_LOCKS | FUSE_CAP_FLOCK_LOCKS)
 
 /*
  * DONT_MASK: the host's file system applies either the caller's umask or the
@@ -68,4 +67,7 @@ const struct fuse_lowlevel_ops share_ops = {
 	.getxattr = share_op_getxattr,
 	.listxattr = share_op_listxattr,
 	.removexattr = share_op_removexattr,
+	.getlk = share_op_getlk,
+	.setlk = share_op_setlk,
+	.flock = share_op_flock,
 };

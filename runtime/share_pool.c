@@ -26,11 +26,14 @@ struct item {
 	struct share *share;
 	void *message;
 	size_t size;
-	int answer; /* an errno to answer with; 0: libfuse's */
+	int answer;		     /* an errno to answer with; 0: libfuse's */
+	bool unlocks;		     /* it closes a file that was locked */
+	struct share_waiter *waiter; /* of a request that may wait for a lock */
 };
 
 struct share_pool {
 	struct share_callbacks callbacks;
+	struct share_waiters waiters;
 	long fd_limit; /* of all shares together */
 	atomic_long fds;
 	atomic_long nodes;
@@ -334,6 +337,7 @@ static void serve(struct share_worker *worker, const struct item *item)
 	struct fuse_buf buf = { .mem = item->message, .size = item->size };
 
 	worker->request = item->message;
+	worker->waiter = item->waiter;
 	if (item->answer) {
 		answer(item);
 	} else {
@@ -341,6 +345,7 @@ static void serve(struct share_worker *worker, const struct item *item)
 		fuse_session_process_buf(item->share->session, &buf);
 	}
 	worker->request = NULL;
+	share_waiter_drop(steal_pointer(&worker->waiter));
 	worker->pool->callbacks.request_done(item->share->cookie, item->size);
 }
 
@@ -368,7 +373,32 @@ static struct item *take(struct share_pool *pool)
 	pool->first = item->next;
 	if (!pool->first)
 		pool->last = &pool->first;
+	if (item->unlocks)
+		item->share->unlocking++;
 	return item;
+}
+
+/* Under the pool's lock. */
+static void finish(struct share_pool *pool, struct item *item)
+{
+	struct share *share = item->share;
+
+	if (item->unlocks) {
+		share->unlocking--;
+		pthread_cond_broadcast(&pool->change);
+	}
+	leave_share(share);
+	free(item);
+}
+
+void share_unlocks_wait(struct share *share)
+{
+	struct share_pool *pool = share->pool;
+
+	pthread_mutex_lock(&pool->lock);
+	while (share->unlocking > 0)
+		pthread_cond_wait(&pool->change, &pool->lock);
+	pthread_mutex_unlock(&pool->lock);
 }
 
 static void *run_worker(void *argument)
@@ -389,8 +419,7 @@ static void *run_worker(void *argument)
 		serve(worker, item);
 		free(item->message);
 		pthread_mutex_lock(&pool->lock);
-		leave_share(item->share);
-		free(item);
+		finish(pool, item);
 	}
 	pthread_mutex_unlock(&pool->lock);
 	free(worker->buffer);
@@ -431,6 +460,12 @@ struct share_pool *share_pool_start(unsigned int threads, const struct share_cal
 	pool = calloc(1, sizeof(*pool) + threads * sizeof(pool->workers[0]));
 	if (!pool) {
 		error_set(err, ENOMEM, "share workers");
+		return NULL;
+	}
+	result = share_waiters_init(&pool->waiters);
+	if (result) {
+		error_set(err, result, "start of the share workers");
+		free(pool);
 		return NULL;
 	}
 	pool->callbacks = *callbacks;
@@ -490,6 +525,45 @@ struct share *share_pool_first(struct share_pool *pool)
 	return pool->shares;
 }
 
+/*
+ * What has to be known in the order of arrival: before the next request is looked
+ * at, a wait can be interrupted, and a close is one that unlocks.
+ */
+static void prepare(struct share_pool *pool, struct item *item)
+{
+	struct fuse_in_header *header = item->message;
+	const struct fuse_release_in *release = (const void *)(header + 1);
+
+	switch (header->opcode) {
+	case FUSE_SETLKW:
+		item->waiter = share_waiter_new(&pool->waiters, item->share, header->unique);
+		break;
+	case FUSE_RELEASE:
+	case FUSE_RELEASEDIR:
+		item->unlocks = share_handle_locked(item->share, release->fh);
+		break;
+	case FUSE_TMPFILE:
+		/* libfuse knows it not; its name tells it from any other CREATE */
+		header->opcode = FUSE_CREATE;
+		break;
+	default:
+		break;
+	}
+}
+
+/*
+ * Never answered: the request that it is about is, sooner or later. libfuse would
+ * keep each that is about none.
+ */
+static void interrupt(struct share_pool *pool, const struct item *item)
+{
+	const struct fuse_in_header *header = item->message;
+	const struct fuse_interrupt_in *in = (const void *)(header + 1);
+
+	share_waiter_interrupt(&pool->waiters, item->share, in->unique);
+	pool->callbacks.request_done(item->share->cookie, item->size);
+}
+
 static int enqueue(struct share_pool *pool, const struct item *template)
 {
 	struct item *item = malloc(sizeof(*item));
@@ -518,8 +592,17 @@ int share_submit(struct share_pool *pool, struct share *share, void *request, si
 	item.answer = fuse_request_check(request, size, &share->decoder, err);
 	if (item.answer < 0)
 		return -1;
-	if (enqueue(pool, &item))
+	if (item.answer == 0 &&
+	    ((const struct fuse_in_header *)request)->opcode == FUSE_INTERRUPT) {
+		interrupt(pool, &item);
+		return 0;
+	}
+	if (item.answer == 0)
+		prepare(pool, &item);
+	if (enqueue(pool, &item)) {
+		share_waiter_drop(item.waiter);
 		return error_set(err, ENOMEM, "FUSE request of %zu bytes", size);
+	}
 	steal_pointer(&message);
 	return 0;
 }
@@ -538,6 +621,7 @@ static void drop_queued(struct share_pool *pool, const struct share *share)
 		}
 		*p = item->next;
 		item->share->active--;
+		share_waiter_drop(item->waiter);
 		free(item->message);
 		free(item);
 	}
@@ -562,6 +646,8 @@ void share_withdraw(struct share *share)
 	while (share->active > 0)
 		pthread_cond_wait(&pool->change, &pool->lock);
 	pthread_mutex_unlock(&pool->lock);
+	/* no worker makes another one */
+	share_waiters_end(&pool->waiters, share);
 }
 
 void share_pool_stop(struct share_pool *pool)
@@ -576,6 +662,8 @@ void share_pool_stop(struct share_pool *pool)
 		pthread_join(pool->workers[i].thread, NULL);
 	share_watch_stop(pool->watch);
 	drop_queued(pool, NULL);
+	share_waiters_end(&pool->waiters, NULL);
+	share_waiters_destroy(&pool->waiters);
 	for (struct share *share = pool->shares; share; share = share->next)
 		share->pool = NULL;
 	pthread_cond_destroy(&pool->work);

@@ -8,7 +8,7 @@
 
 #define KERNEL_COMMAND_LINE                                                                     \
 	"console=ttyS0 quiet loglevel=1 dummy.numdummies=0 reboot=t panic=-1 vxn.channel=port " \
-	"lapic_timer_khz=1000000" /* of QEMU's and KVM's local APICs; see guest/kernel.patch */
+	"lapic_timer_khz=1000000" /* of QEMU's and KVM's local APICs; see guest/kernel-boot.patch */
 /* At most this much memory for code that was translated, for emulation. */
 #define TRANSLATED_MIB "64"
 

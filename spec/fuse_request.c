@@ -7,6 +7,7 @@
 #include "fuse_request.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <linux/fuse.h>
 #include <string.h>
@@ -230,6 +231,43 @@ static int check_copy_file_range(const struct request *r)
 	return in.nodeid_out ? 0 : violation(r, "node 0 as target");
 }
 
+/* What the guest's VFS has made of an fcntl or a flock: a range that is in order. */
+static int check_lock(const struct request *r)
+{
+	const bool test = r->header.opcode == FUSE_GETLK;
+	struct fuse_lk_in in;
+
+	memcpy(&in, r->body, sizeof(in));
+	if (in.lk_flags & ~(test ? 0u : FUSE_LK_FLOCK))
+		return violation(r, "unknown flags");
+	if (in.lk.type != F_RDLCK && in.lk.type != F_WRLCK && in.lk.type != F_UNLCK)
+		return violation(r, "unknown type of lock");
+	if (in.lk.end > INT64_MAX || in.lk.start > in.lk.end)
+		return violation(r, "range out of order");
+	if (in.lk.pid > INT32_MAX)
+		return violation(r, "negative pid");
+	return 0;
+}
+
+static int check_interrupt(const struct request *r)
+{
+	struct fuse_interrupt_in in;
+
+	memcpy(&in, r->body, sizeof(in));
+	return in.unique ? 0 : violation(r, "of id 0");
+}
+
+/* The one name with '/' that there is: of a file that has none. */
+static int check_tmpfile(const struct request *r)
+{
+	const char *name = (const char *)r->body + sizeof(struct fuse_create_in);
+
+	if (r->size != sizeof(struct fuse_create_in) + sizeof("/") ||
+	    memcmp(name, "/", sizeof("/")) != 0)
+		return violation(r, "a name other than \"/\"");
+	return 0;
+}
+
 enum layout {
 	EXACT,	   /* the fixed part is all */
 	NAME,	   /* the fixed part, then one directory entry's name */
@@ -278,15 +316,14 @@ static const struct rule rules[] = {
 	[FUSE_READDIR] = { "READDIR", EXACT, sizeof(struct fuse_read_in), false, check_read },
 	[FUSE_RELEASEDIR] = { "RELEASEDIR", EXACT, sizeof(struct fuse_release_in) },
 	[FUSE_FSYNCDIR] = { "FSYNCDIR", EXACT, sizeof(struct fuse_fsync_in) },
-	/* locks are the guest kernel's own: FUSE_POSIX_LOCKS is not offered */
-	[FUSE_GETLK] = { "GETLK", REFUSED },
-	[FUSE_SETLK] = { "SETLK", REFUSED },
-	[FUSE_SETLKW] = { "SETLKW", REFUSED },
+	[FUSE_GETLK] = { "GETLK", EXACT, sizeof(struct fuse_lk_in), false, check_lock },
+	[FUSE_SETLK] = { "SETLK", EXACT, sizeof(struct fuse_lk_in), false, check_lock },
+	[FUSE_SETLKW] = { "SETLKW", EXACT, sizeof(struct fuse_lk_in), false, check_lock },
 	/* default_permissions: the guest's kernel knows */
 	[FUSE_ACCESS] = { "ACCESS", REFUSED },
 	[FUSE_CREATE] = { "CREATE", NAME, sizeof(struct fuse_create_in) },
-	/* no request waits for anything; ENOSYS makes the kernel stop asking */
-	[FUSE_INTERRUPT] = { "INTERRUPT", REFUSED },
+	[FUSE_INTERRUPT] = { "INTERRUPT", EXACT, sizeof(struct fuse_interrupt_in), true,
+			     check_interrupt },
 	[FUSE_BMAP] = { "BMAP", REFUSED },
 	[FUSE_DESTROY] = { "DESTROY", EXACT, 0, true },
 	[FUSE_IOCTL] = { "IOCTL", REFUSED },
@@ -305,7 +342,7 @@ static const struct rule rules[] = {
 	[FUSE_SETUPMAPPING] = { "SETUPMAPPING", REFUSED },
 	[FUSE_REMOVEMAPPING] = { "REMOVEMAPPING", REFUSED },
 	[FUSE_SYNCFS] = { "SYNCFS", REFUSED },
-	[FUSE_TMPFILE] = { "TMPFILE", REFUSED },
+	[FUSE_TMPFILE] = { "TMPFILE", CUSTOM, sizeof(struct fuse_create_in), false, check_tmpfile },
 };
 
 static const struct rule *rule_of(uint32_t opcode)

@@ -33,7 +33,8 @@ struct fuse_request_state {
  *        guest can cause);
  *   -1   no correct kernel sends this: end the VM. err says what was wrong.
  * Node ids and file handles are only checked for not being 0 where none is
- * allowed: the server's tables do the rest.
+ * allowed: the server's tables do the rest. The name of a TMPFILE is "/", which
+ * no other request can have.
  */
 int fuse_request_check(const void *buf, size_t size, struct fuse_request_state *state,
 		       struct error *err);

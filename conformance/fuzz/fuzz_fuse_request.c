@@ -25,6 +25,16 @@ static void assert_strings(const uint8_t *data, size_t size, size_t offset, int 
 	FUZZ_CHECK(offset <= size);
 }
 
+/* A range that becomes a start and a length, both of them positive. */
+static void assert_lock(const uint8_t *data, size_t size)
+{
+	struct fuse_lk_in in;
+
+	FUZZ_CHECK(size == sizeof(struct fuse_in_header) + sizeof(in));
+	memcpy(&in, data + sizeof(struct fuse_in_header), sizeof(in));
+	FUZZ_CHECK((int64_t)in.lk.start >= 0 && (int64_t)in.lk.end >= (int64_t)in.lk.start);
+}
+
 /* What libfuse does with a body, as far as it trusts it. */
 static void assert_trustworthy(const uint8_t *data, size_t size)
 {
@@ -66,6 +76,14 @@ static void assert_trustworthy(const uint8_t *data, size_t size)
 		break;
 	case FUSE_BATCH_FORGET:
 		FUZZ_CHECK(sizeof(header) + 8 + (uint64_t)first * 16 == size);
+		break;
+	case FUSE_TMPFILE:
+		FUZZ_CHECK(size == sizeof(header) + 16 + 2 && memcmp(data + size - 2, "/", 2) == 0);
+		break;
+	case FUSE_GETLK:
+	case FUSE_SETLK:
+	case FUSE_SETLKW:
+		assert_lock(data, size);
 		break;
 	default:
 		break;
@@ -147,6 +165,11 @@ static const struct {
 	{ FUSE_LSEEK, 24, 0, 0 },
 	{ FUSE_COPY_FILE_RANGE, 56, 0, 0 },
 	{ FUSE_IOCTL, 32, 0, 0 },
+	{ FUSE_GETLK, 48, 0, 0 },
+	{ FUSE_SETLK, 48, 0, 0 },
+	{ FUSE_SETLKW, 48, 0, 0 },
+	{ FUSE_INTERRUPT, 8, 0, 0 },
+	{ FUSE_TMPFILE, 16, 0, 2 },
 	{ FUSE_INIT, 64, 0, 0 },
 };
 
@@ -166,6 +189,8 @@ static bool fuzz_seeds(size_t index, struct fuzz_input *input)
 		fixed[0] = seeds[index].fixed != 40;
 	if (header.opcode == FUSE_COPY_FILE_RANGE)
 		fixed[16] = 1;
+	if (header.opcode == FUSE_TMPFILE)
+		fixed[24] = '/';
 	header.len = (uint32_t)(sizeof(header) + seeds[index].fixed + 5 * seeds[index].strings +
 				seeds[index].rest);
 	fuzz_add(input, &header, sizeof(header));

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -144,6 +145,83 @@ static void unlinked(void)
 	close(fd);
 }
 
+static int link_to(int fd, const char *path)
+{
+	char self[32];
+
+	snprintf(self, sizeof(self), "/proc/self/fd/%d", fd);
+	return linkat(AT_FDCWD, self, AT_FDCWD, path, AT_SYMLINK_FOLLOW);
+}
+
+/* As uid 1000, in a directory with a default umask: what the file belongs to and may. */
+static int make_tmpfile(const char *directory)
+{
+	int fd = open(directory, O_TMPFILE | O_RDWR, 0666);
+	struct stat st;
+
+	if (fd < 0 || write(fd, "mine", 4) != 4 || fstat(fd, &st))
+		return 1;
+	if (st.st_uid != 1000 || st.st_gid != 1001 || (st.st_mode & 07777) != 0644)
+		return 2;
+	return link_to(fd, at(directory, "linked-by-user")) ? 3 : 0;
+}
+
+static void nameless(void)
+{
+	int fd = open(m.mount, O_TMPFILE | O_RDWR, 0640);
+	char back[4] = "";
+	struct stat st;
+
+	check(fd >= 0 && write(fd, "abc", 3) == 3 && pread(fd, back, 3, 0) == 3 &&
+		      !memcmp(back, "abc", 3),
+	      "O_TMPFILE: a file that can be written and read");
+	check(fstat(fd, &st) == 0 && st.st_nlink == 0 && (st.st_mode & 07777) == 0640,
+	      "it has no link and its mode");
+	check(link_to(fd, at(m.mount, "linked")) == 0 && file_is(at(m.source, "linked"), "abc"),
+	      "linkat of it gives it a name, on the host too");
+	check(fstat(fd, &st) == 0 && st.st_nlink == 1 && write(fd, "d", 1) == 1 &&
+		      file_is(at(m.mount, "linked"), "abcd"),
+	      "and is that file");
+	close(fd);
+	fd = open(m.mount, O_TMPFILE | O_WRONLY | O_EXCL, 0600);
+	check(fd >= 0 && write(fd, "x", 1) == 1, "O_TMPFILE|O_EXCL");
+	check(link_to(fd, at(m.mount, "never")) < 0 && errno == ENOENT &&
+		      access(at(m.source, "never"), F_OK) < 0,
+	      "has no name ever");
+	close(fd);
+	check(open(m.mount, O_TMPFILE | O_RDONLY, 0600) < 0 && errno == EINVAL,
+	      "O_TMPFILE|O_RDONLY: EINVAL");
+	check(open(at(m.mount, "a"), O_TMPFILE | O_RDWR, 0600) < 0 && errno == ENOTDIR,
+	      "in a file: ENOTDIR");
+	chmod(m.source, 01777);
+	sleep(1);
+	check(as_user(1000, 1001, make_tmpfile, m.mount) == 0, "made and linked by a user");
+	check(stat(at(m.source, "linked-by-user"), &st) == 0 && st.st_uid == 1000 &&
+		      st.st_gid == 1001,
+	      "whose it is on the host");
+	chmod(m.source, 0755);
+	sleep(1);
+	check(as_user(1000, 1001, make_tmpfile, m.mount) == 1, "not where that user cannot write");
+}
+
+/* What the directory itself answers is what its share answers: sysfs has no such files. */
+static void nameless_nowhere(void)
+{
+	struct mounted sys;
+	int host, guest;
+
+	mkdir(at(base, "sys"), 0755);
+	check(mount("none", at(base, "sys"), "sysfs", 0, NULL) == 0,
+	      "a file system of another kind");
+	host = open(at(base, "sys/fs"), O_TMPFILE | O_RDWR, 0600) < 0 ? errno : 0;
+	sys = serve_at(at(base, "sys/fs"), false);
+	guest = open(sys.mount, O_TMPFILE | O_RDWR, 0600) < 0 ? errno : 0;
+	check(host == EOPNOTSUPP && guest == host, "without O_TMPFILE: EOPNOTSUPP (%s)",
+	      strerror(guest));
+	unserve(&sys);
+	umount(at(base, "sys"));
+}
+
 static void copied(void)
 {
 	int in, out;
@@ -204,6 +282,8 @@ void checks_files(void)
 	mapped();
 	executed();
 	unlinked();
+	nameless();
+	nameless_nowhere();
 	copied();
 	host_changes();
 	unserve(&m);

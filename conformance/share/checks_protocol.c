@@ -22,6 +22,7 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t done = PTHREAD_COND_INITIALIZER;
 static bool answered, finished;
 static int answer_error;
+static unsigned int answer_count;
 static uint8_t answer_body[4096];
 static size_t finished_size;
 
@@ -35,6 +36,7 @@ static void reply(void *cookie, const struct iovec *iov, int count)
 	(void)cookie;
 	pthread_mutex_lock(&lock);
 	answered = true;
+	answer_count++;
 	answer_error = -out->error;
 	if (count == 2 && iov[1].iov_len <= sizeof(answer_body))
 		memcpy(answer_body, iov[1].iov_base, iov[1].iov_len);
@@ -142,11 +144,13 @@ static void start_of_session(void)
 	check(out.max_write == SHARE_MAX_IO && out.max_pages == 256, "1 MiB at a time");
 	check(out.flags & FUSE_HANDLE_KILLPRIV_V2 && out.flags & FUSE_POSIX_ACL &&
 		      out.flags & FUSE_DONT_MASK && out.flags & FUSE_AUTO_INVAL_DATA &&
-		      !(out.flags & (FUSE_WRITEBACK_CACHE | FUSE_POSIX_LOCKS | FUSE_FLOCK_LOCKS |
-				     FUSE_SETXATTR_EXT | FUSE_HANDLE_KILLPRIV)),
+		      out.flags & FUSE_POSIX_LOCKS && out.flags & FUSE_FLOCK_LOCKS &&
+		      !(out.flags &
+			(FUSE_WRITEBACK_CACHE | FUSE_SETXATTR_EXT | FUSE_HANDLE_KILLPRIV)),
 	      "what is agreed to, and what not");
 	check(request(FUSE_INIT, 0, &init, sizeof(init)) == -1, "a second INIT is a violation");
-	check(request(FUSE_INTERRUPT, 0, &(uint64_t){ 2 }, 8) == ENOSYS, "INTERRUPT: ENOSYS");
+	check(request(FUSE_INTERRUPT, 0, &(uint64_t){ 2 }, 8) == -2,
+	      "an INTERRUPT of what is over: no answer, and its credit back");
 	check(request(999, 1, NULL, 0) == ENOSYS, "an opcode of the future: ENOSYS");
 }
 
@@ -218,6 +222,130 @@ static void handles(void)
 	/* dh stays open: share_close has to see to it */
 }
 
+static int setlk(uint32_t opcode, uint64_t node, uint64_t handle, uint64_t owner, uint32_t type,
+		 uint32_t flags)
+{
+	const struct fuse_lk_in in = { .fh = handle,
+				       .owner = owner,
+				       .lk = { .end = INT64_MAX, .type = type, .pid = 7 },
+				       .lk_flags = flags };
+
+	return request(opcode, node, &in, sizeof(in));
+}
+
+/* The errno that a request which was left without an answer has got now; -2: none in 5 s. */
+static int late_answer(void)
+{
+	double end = now() + 5;
+	int result = -2;
+
+	while (result == -2 && now() < end) {
+		pthread_mutex_lock(&lock);
+		if (answered)
+			result = answer_error;
+		pthread_mutex_unlock(&lock);
+		usleep(1000);
+	}
+	return result;
+}
+
+static void interrupt(uint64_t unique)
+{
+	request(FUSE_INTERRUPT, 0, &unique, sizeof(unique));
+}
+
+static void lock_requests(void)
+{
+	uint64_t file = 0, other = 0, directory = 0, fh = 0, readonly_fh = 0, dh = 0;
+	struct fuse_lk_out found;
+	double start;
+
+	lookup(1, "file", &file);
+	lookup(1, "other", &other);
+	lookup(1, "sub", &directory);
+	open_node(FUSE_OPEN, file, 2, &fh);
+	open_node(FUSE_OPEN, file, 0, &readonly_fh);
+	open_node(FUSE_OPENDIR, directory, 0, &dh);
+	check(setlk(FUSE_SETLK, file, fh, 1, F_WRLCK, 0) == 0, "a lock");
+	check(setlk(FUSE_SETLK, file, fh, 2, F_RDLCK, 0) == EAGAIN, "another owner, same handle");
+	check(setlk(FUSE_GETLK, file, fh, 2, F_RDLCK, 0) == 0 &&
+		      memcpy(&found, answer_body, sizeof(found)) && found.lk.type == F_WRLCK &&
+		      found.lk.pid == 7 && found.lk.end == INT64_MAX,
+	      "GETLK tells of it, and its pid");
+	check(setlk(FUSE_SETLK, other, fh, 1, F_WRLCK, 0) == EBADF &&
+		      setlk(FUSE_SETLKW, file, fh + 1000, 1, F_WRLCK, 0) == EBADF &&
+		      setlk(FUSE_GETLK, file, 0, 1, F_WRLCK, 0) == EBADF &&
+		      setlk(FUSE_SETLK, directory, dh, 1, F_WRLCK, 0) == EBADF,
+	      "handles of another node, made up, of a directory: EBADF");
+	check(setlk(FUSE_SETLK, other, fh, 1, F_UNLCK, 0) == EBADF, "nor to unlock");
+	check(setlk(FUSE_SETLK, directory, dh, 1, F_WRLCK, FUSE_LK_FLOCK) == 0,
+	      "flock of a directory");
+	check(setlk(FUSE_SETLK, file, readonly_fh, 3, F_WRLCK, 0) == EBADF,
+	      "a write lock by a handle that only reads: EBADF");
+
+	check(setlk(FUSE_SETLKW, file, fh, 2, F_WRLCK, 0) == -2,
+	      "a wait: no answer, but its credit back");
+	check(getattr(1) == 0, "others are served");
+	answered = false;
+	interrupt(2);
+	check(late_answer() == EINTR, "INTERRUPT ends it");
+	check(setlk(FUSE_SETLKW, file, fh, 2, F_WRLCK, 0) == -2 &&
+		      setlk(FUSE_SETLKW, file, fh, 3, F_WRLCK, FUSE_LK_FLOCK) == 0 &&
+		      setlk(FUSE_SETLKW, file, readonly_fh, 4, F_RDLCK, FUSE_LK_FLOCK) == -2,
+	      "two waits by one id");
+	answer_count = 0;
+	interrupt(2);
+	usleep(200000);
+	check(late_answer() == EINTR && answer_count == 2, "end both");
+	check(setlk(FUSE_SETLKW, file, fh, 2, F_WRLCK, 0) == -2, "a wait");
+	check(setlk(FUSE_SETLK, file, fh, 1, F_UNLCK, 0) == 0, "whose lock is given up");
+	usleep(100000);
+	check(setlk(FUSE_SETLK, file, fh, 1, F_RDLCK, 0) == EAGAIN, "gets it");
+	check(request(FUSE_FLUSH, file,
+		      &(struct fuse_flush_in){ .fh = readonly_fh, .lock_owner = 2 },
+		      sizeof(struct fuse_flush_in)) == 0 &&
+		      setlk(FUSE_SETLK, file, fh, 1, F_WRLCK, 0) == 0,
+	      "a close by the owner, of whichever handle, ends it");
+	check(release(FUSE_RELEASE, file, fh) == 0 &&
+		      setlk(FUSE_SETLK, file, readonly_fh, 5, F_RDLCK, 0) == 0 &&
+		      setlk(FUSE_SETLK, file, readonly_fh, 5, F_RDLCK, FUSE_LK_FLOCK) == 0,
+	      "the handle's RELEASE ends all that was locked by it");
+
+	start = now();
+	for (uint64_t i = 0; i < 300000; i++)
+		interrupt(1000 + 2 * i);
+	check(now() - start < 30, "300,000 INTERRUPTs of nothing (%.1f s)", now() - start);
+	start = now();
+	for (int i = 0; i < 100; i++)
+		getattr(1);
+	check(now() - start < 2, "leave nothing that others have to look through (%.3f s)",
+	      now() - start);
+	open_node(FUSE_OPEN, file, 2, &fh);
+	check(setlk(FUSE_SETLKW, file, fh, 6, F_WRLCK, 0) == -2 &&
+		      setlk(FUSE_SETLKW, file, fh, 6, F_WRLCK, FUSE_LK_FLOCK) == -2,
+	      "two that wait until the share is closed");
+}
+
+static int tmpfile_named(const char *name, uint32_t flags)
+{
+	struct {
+		struct fuse_create_in in;
+		char name[16];
+	} body = { .in = { .flags = flags, .mode = S_IFREG | 0600 } };
+
+	snprintf(body.name, sizeof(body.name), "%s", name);
+	return request(FUSE_TMPFILE, 1, &body, sizeof(body.in) + strlen(name) + 1);
+}
+
+static void tmpfiles(void)
+{
+	check(tmpfile_named("/", O_RDWR) == 0, "TMPFILE");
+	check(tmpfile_named("x", O_RDWR) == -1 && tmpfile_named("//", O_RDWR) == -1 &&
+		      create("/", O_RDWR) == -1,
+	      "with a name, and CREATE with that of a TMPFILE: violations");
+	check(tmpfile_named("/", O_RDONLY) == EINVAL, "not for writing: EINVAL");
+}
+
 void checks_protocol(void)
 {
 	const struct share_callbacks callbacks = { .reply = reply, .request_done = request_done };
@@ -243,7 +371,11 @@ void checks_protocol(void)
 	node_ids();
 	never_opened();
 	handles();
+	tmpfiles();
+	lock_requests();
 	check(request(FUSE_DESTROY, 0, NULL, 0) == 0 && getattr(1) == -1, "nothing after DESTROY");
+	answered = false;
 	share_close(share);
+	check(answered && answer_error == EINTR, "waits end with the share");
 	share_pool_stop(pool);
 }

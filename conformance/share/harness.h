@@ -65,6 +65,7 @@ void checks_limits(void);
 void checks_nodes(void);
 void checks_many(void);
 void checks_counts(void);
+void checks_locks(void);
 void checks_confinement(void);
 void checks_protocol(void);
 void hostile(const char *parent, double seconds, unsigned int seed);

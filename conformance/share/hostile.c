@@ -35,6 +35,7 @@ static unsigned int node_count, handle_count;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static sem_t room;
 static unsigned long replies, successes, violations;
+static uint64_t last; /* request's number */
 
 static uint64_t rnd(void)
 {
@@ -180,6 +181,19 @@ static uint32_t open_flags(void)
 	return (uint32_t)(below(8) ? below(3) : rnd());
 }
 
+static void put_lock(struct message *m, uint32_t opcode, uint64_t fh)
+{
+	struct fuse_lk_in in = {
+		.fh = fh,
+		.owner = below(6),
+		.lk = { .start = below(40), .type = (uint32_t)below(3), .pid = (uint32_t)below(9) },
+		.lk_flags = opcode != FUSE_GETLK && below(3) == 0 ? FUSE_LK_FLOCK : 0,
+	};
+
+	in.lk.end = below(4) ? in.lk.start + below(40) : INT64_MAX;
+	put(m, &in, sizeof(in));
+}
+
 static void put_body(struct message *m, uint32_t opcode)
 {
 	uint64_t fh = pick(handles, &handle_count);
@@ -258,6 +272,22 @@ static void put_body(struct message *m, uint32_t opcode)
 		put(m, &(struct fuse_create_in){ open_flags(), (uint32_t)rnd(), 0, 0 }, 16);
 		put_name(m);
 		break;
+	case FUSE_TMPFILE:
+		put(m, &(struct fuse_create_in){ open_flags(), (uint32_t)rnd(), 0, 0 }, 16);
+		put(m, "/", 2);
+		break;
+	case FUSE_GETLK:
+	case FUSE_SETLK:
+	case FUSE_SETLKW:
+		put_lock(m, opcode, fh);
+		break;
+	case FUSE_INTERRUPT: {
+		/* one of the last requests, or none */
+		uint64_t unique = below(8) ? (last - below(200)) << 8 | FUSE_SETLKW : rnd();
+
+		put(m, &unique, sizeof(unique));
+		break;
+	}
 	case FUSE_READ:
 	case FUSE_READDIR:
 	case FUSE_READDIRPLUS: {
@@ -337,12 +367,16 @@ static void put_body(struct message *m, uint32_t opcode)
 static void make(struct message *m, uint64_t n)
 {
 	static const uint32_t uids[] = { 0, 0, 0, 1000, 65534, 0xffffffff };
-	uint32_t opcode = below(30) ? 1 + (uint32_t)below(47) : (uint32_t)below(5000);
+	uint32_t opcode = below(30) ? 1 + (uint32_t)below(51) : (uint32_t)below(5000);
 	struct fuse_in_header *header = (void *)m->bytes;
 
+	last = n;
 	/* a session that is over tests nothing more, nor does one that knows nothing */
 	if (opcode == FUSE_DESTROY || opcode == FUSE_INIT)
 		opcode = FUSE_LOOKUP;
+	if (below(12) == 0)
+		opcode = (uint32_t[]){ FUSE_SETLK, FUSE_SETLKW, FUSE_SETLKW,
+				       FUSE_INTERRUPT }[below(4)];
 	if ((opcode == FUSE_FORGET || opcode == FUSE_BATCH_FORGET || opcode == FUSE_RELEASE) &&
 	    below(8))
 		opcode = below(2) ? FUSE_CREATE : FUSE_OPEN;

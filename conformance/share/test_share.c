@@ -51,6 +51,7 @@ int main(int argc, char **argv)
 	checks_nodes();
 	checks_many();
 	checks_counts();
+	checks_locks();
 	checks_confinement();
 	if (seconds > 0)
 		hostile(base, seconds, seed);

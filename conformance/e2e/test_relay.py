@@ -1,0 +1,114 @@
+"""11: files and stdio in both directions at once, and nobody waits for ever."""
+import hashlib
+import os
+import shutil
+import struct
+import subprocess
+import time
+
+from harness import pid_alive, sha256, test, wait_until
+from test_locks import Holder, Host, Inside, volume, with_volume
+
+MIB = 1 << 20
+
+
+@test(11, limit=240)
+def dirty_pages_beyond_memory(t):
+    """a shared mapping larger than the container's memory"""
+    directory = volume(t)
+
+    def edit(config):
+        with_volume(directory)(config)
+        config["linux"]["resources"] = {"memory": {"limit": 64 * MIB}}
+
+    container = t.start(edit=edit)
+    size = 256
+    started = time.monotonic()
+    result = container.exec("/d/inside_files", "dirty", size, "/d/mapped", timeout=180)
+    t.equal(f"{size} MiB are stored to by a container that has 64", (result.status, result.err), (0, ""), result)
+    t.note(f"{size} MiB of pages: {time.monotonic() - started:.1f} s")
+    with open(directory + "/mapped", "rb") as file:
+        wrong = [page for page in range(size * 256) if struct.unpack("=Q", file.read(4096)[:8])[0] != page]
+    t.equal("each page of the host's file has what was stored", wrong[:10], [])
+    t.equal("the container lives", container.sh("echo alive").out, "alive\n")
+
+
+@test(11, limit=180)
+def stopped_process(t):
+    """a process that is stopped holds up nobody"""
+    directory = volume(t)
+    container = t.start(edit=with_volume(directory))
+    data = os.urandom(MIB) * 16
+    with open(directory + "/source", "wb") as file:
+        file.write(data)
+    # Reads, writes files and fills its stdout, which nobody reads, until it is stopped in the middle.
+    busy = t.spawn(container.exec_argv("sh", "-c", "echo $$ >/d/pid; while :; do cat /d/source; cat /d/source >/d/busy; done"),
+                   stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    t.need("one writes and reads", wait_until(lambda: os.path.exists(directory + "/pid"), 20))
+    for stop in ("STOP", "CONT", "STOP"):
+        time.sleep(0.3)
+        result = container.sh(f"kill -{stop} -$(cat /d/pid) 2>/dev/null || kill -{stop} $(cat /d/pid)")
+        t.equal(f"SIG{stop}", result.status, 0, result)
+        result = container.sh("cp /d/source /d/copy && sha256sum /d/copy", timeout=60)
+        t.equal(f"after it another copies 16 MiB, and prints", result.out.split()[:1], [sha256(data)], result)
+    t.ok("the stopped one is still there", pid_alive(busy.pid))
+    with open(directory + "/copy", "rb") as file:
+        t.equal("the copy is right on the host", sha256(file.read()), sha256(data))
+
+
+@test(11, limit=300)
+def both_directions_full(t):
+    """bulk in both directions, and stdio that nobody reads"""
+    directory = volume(t)
+    container = t.start(edit=with_volume(directory))
+    data = os.urandom(MIB) * 64
+    with open(directory + "/source", "wb") as file:
+        file.write(data)
+    floods = [t.spawn(container.exec_argv("sh", "-c", f"dd if=/dev/zero bs=64k count=256 2>/dev/null | tr '\\0' {letter}"),
+                      stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) for letter in "abcd"]
+    pumps = [t.spawn(container.exec_argv("sh", "-c", f"cat >/d/pumped{i}"), stdin=subprocess.PIPE) for i in range(2)]
+    files = [t.spawn(container.exec_argv("sh", "-c", script), stdout=subprocess.PIPE) for script in
+             [f"cat /d/source >/d/written{i} && sha256sum /d/written{i}" for i in range(3)] +
+             ["sha256sum /d/source", "cat /d/source | sha256sum"]]
+    for pump in pumps:
+        pump.stdin.write(data[:16 * MIB])
+        pump.stdin.close()
+    for number, process in enumerate(files):
+        out = process.communicate(timeout=200)[0]
+        t.equal(f"reader and writer {number} end, while stdout is full", out.split()[:1], [sha256(data).encode()])
+    for i, pump in enumerate(pumps):
+        t.equal(f"stdin {i} was taken", pump.wait(60), 0)
+        with open(f"{directory}/pumped{i}", "rb") as file:
+            t.equal("and is in its file", sha256(file.read()), sha256(data[:16 * MIB]))
+    for letter, flood in zip("abcd", floods):
+        t.ok(f"{letter}: has not ended before anybody reads it", flood.poll() is None)
+        out = flood.communicate(timeout=60)[0]
+        t.equal(f"{letter}: then all of it comes", (len(out), sha256(out)), (16 * MIB, sha256(letter.encode() * 16 * MIB)))
+    for i in range(3):
+        digest = hashlib.sha256()
+        with open(f"{directory}/written{i}", "rb") as file:
+            shutil.copyfileobj(file, type("Sink", (), {"write": staticmethod(digest.update)}))
+        t.equal(f"written{i} is right on the host", digest.hexdigest(), sha256(data))
+
+
+@test(11, limit=180)
+def crowd_that_waits(t):
+    """a hundred blocked locks, and files are served"""
+    directory = volume(t)
+    host, inside = Host(t, directory), Inside(t, directory)
+    holders = [Holder(host, kind, "w", "0", "0", "f") for kind in ("flock", "posix")]
+    t.need("both kinds are held on the host", all(holder.has_it(10) for holder in holders))
+    crowd = t.spawn(inside.argv("crowd", "100", "f"), stdout=subprocess.PIPE)
+    t.equal("a hundred processes want them", crowd.stdout.readline(), b"waiting\n")
+    time.sleep(1)
+    data = os.urandom(MIB) * 32
+    with open(directory + "/source", "wb") as file:
+        file.write(data)
+    started = time.monotonic()
+    result = inside.container.sh("cat /d/source >/d/copy && sha256sum /d/copy && ls /d >/dev/null", timeout=60)
+    t.equal("files are served meanwhile", result.out.split()[:1], [sha256(data)], result)
+    t.note(f"32 MiB copied with a hundred waiting: {time.monotonic() - started:.1f} s")
+    t.ok("they still wait", crowd.poll() is None)
+    for holder in holders:
+        holder.end()
+    t.equal("then all get it, one after another", crowd.communicate(timeout=30)[0], b"100\n")
