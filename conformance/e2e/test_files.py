@@ -10,7 +10,7 @@ PROGRAM = os.path.join(os.path.dirname(os.path.abspath(__file__)), "filesem")
 
 class Difference:
     """Lines that differ, for a reason. host, guest: regular expressions for the whole line, without the subject.
-    filesystem: the one where it is so."""
+    filesystem: the one where it is so. What the expressions have in groups has to be the same in both."""
 
     def __init__(self, subject, host, guest, reason, filesystem=None):
         self.subject = subject
@@ -20,11 +20,45 @@ class Difference:
         self.filesystem = filesystem
 
     def explains(self, subject, host, guest, filesystem):
-        return (self.subject == subject and self.filesystem in (None, filesystem) and self.host.fullmatch(host)
-                and self.guest.fullmatch(guest))
+        if self.subject != subject or self.filesystem not in (None, filesystem):
+            return False
+        ours, theirs = self.host.fullmatch(host), self.guest.fullmatch(guest)
+        return bool(ours and theirs and (not theirs.groups() or ours.groups() == theirs.groups()))
 
+
+NO_TMPFILE = "until O_TMPFILE is served"
+CAPABILITIES_UNTOLD = "a request does not say which capabilities its caller lacks; uid 0 is taken for one with all"
+SYMLINK_TRUSTED = "trusted attributes are kept as user attributes, which symlinks and FIFOs cannot have"
+HOST_LABELS = "the labels of the host's security modules are not the guest's to write or to see"
+TMPFS_TAIL = "tmpfs keeps what was stored through a mapping behind a file's end; a share writes no further than to the end"
+FUSE_OWN = "the guest's FUSE (Linux 6.1) has no such request"
 
 DIFFERENCES = [
+    Difference("direct", r"(p.*\(.*\)) EINVAL", r"(p.*\(.*\)) = \d+",
+               "O_DIRECT asks for no alignment: data goes through the host's page cache"),
+    Difference("io", r"lseek\(fd, INT64_MAX, SEEK_SET\) EINVAL", r"lseek.* = 9223372036854775807",
+               "FUSE knows no smaller limit of a file's size than its own; reads and writes there are refused as on the host"),
+    Difference("allocate", r"fallocate\(fd, FALLOC_FL_(COLLAPSE|INSERT)_RANGE.*", r"fallocate.* EOPNOTSUPP", FUSE_OWN),
+    Difference("big", r"ioctl\(fd, FS_IOC_GETFLAGS, &flags\) = 0", r"ioctl.* ENOTTY",
+               "ioctl is not served; programs that ask for flags take ENOTTY for a file system without"),
+    Difference("nodes", r"mknod\(.*makedev\((1, 3|7, 0)\)\) = 0", r"mknod.* EPERM", "a device in a shared tree would be the host's"),
+    Difference("setid", r"chown-nothing: file 0777 (.*)", r"chown-nothing: file 6777 (.*)",
+               "FUSE sends a chown to nobody and no group as a change of nothing"),
+    Difference("setid", r'chown\("chown-nothing", -1, -1\) EPERM', r"chown.* = 0",
+               "FUSE sends a chown to nobody and no group as a change of nothing"),
+    Difference("setid", r"no-execute: file 2666 (.*)", r"no-execute: file 0666 (.*)",
+               "a request does not say which groups its caller is in: set-group-id goes, also where it means nothing"),
+    Difference("setid", r"(allocate|copy-to): file 0777 (.*)", r"(allocate|copy-to): file 6777 (.*)", CAPABILITIES_UNTOLD),
+    Difference("stat", r"(statx .*): mask fff(.*)", r"(statx .*): mask 7ff(.*)", FUSE_OWN + " (birth time)"),
+    Difference("xattr", r'setxattr\("f", "security.any", "x", 1, 0\) = 0', r"setxattr.* EOPNOTSUPP", HOST_LABELS),
+    Difference("xattr", r"f security.any: 78, 1 bytes", r"f security.any: ENODATA", HOST_LABELS),
+    Difference("xattr", r"f: (.*, attributes) security.any (.*)", r"f: (.*, attributes) (.*)", HOST_LABELS),
+    Difference("xattr", r"flistxattr\(fd, NULL, 0\) = 37", r"flistxattr\(fd, NULL, 0\) = 24", HOST_LABELS),
+    Difference("xattr", r'l?setxattr\("[sp]", "trusted.a", "x", 1, 0\) = 0', r"l?setxattr.* EPERM", SYMLINK_TRUSTED),
+    Difference("xattr", r"s: symlink (.*), attributes trusted.a", r"s: symlink (.*)", SYMLINK_TRUSTED),
+    Difference("mmap", r"what was stored behind the end is zero now: byte 122", r"what .*: byte 0", TMPFS_TAIL, "tmpfs"),
+    Difference("mmap", r"m: file (.*), content .*", r"m: file (.*), content .*", TMPFS_TAIL, "tmpfs"),
+    Difference("tmpfile", r".*", r".*", NO_TMPFILE),
 ]
 
 

@@ -43,8 +43,8 @@ static uint64_t draw(struct fsx *model, uint64_t below)
 	return (model->random >> 33) % below;
 }
 
-static void __attribute__((noreturn)) differ(const struct opened *file, const char *operation,
-					     size_t offset, size_t length)
+static void __attribute__((noreturn))
+differ(const struct opened *file, const char *operation, size_t offset, size_t length)
 {
 	say("seed %lu, operation %u, %s of %zu at %zu: differs from the model", (unsigned long)seed,
 	    file->model->operations, operation, length, offset);
@@ -95,7 +95,8 @@ static void do_append(struct opened *file, size_t offset, size_t length)
 		length = MODEL_SIZE - model->size;
 	random_bytes(file, length);
 	memcpy(model->data + model->size, file->buffer, length);
-	expect(file, write(fd, file->buffer, length) == (ssize_t)length, "append", model->size, length);
+	expect(file, write(fd, file->buffer, length) == (ssize_t)length, "append", model->size,
+	       length);
 	model->size += length;
 	close(fd);
 }
@@ -112,8 +113,8 @@ static void do_read(struct opened *file, size_t offset, size_t length)
 	size_t wanted = there(file->model, offset, length);
 	int fd = draw(file->model, 2) ? file->fd : file->other;
 
-	expect(file, pread(fd, file->buffer, length, (off_t)offset) == (ssize_t)wanted, "read", offset,
-	       length);
+	expect(file, pread(fd, file->buffer, length, (off_t)offset) == (ssize_t)wanted, "read",
+	       offset, length);
 	expect(file, memcmp(file->buffer, file->model->data + offset, wanted) == 0, "read", offset,
 	       length);
 }
@@ -136,7 +137,8 @@ static void do_truncate(struct opened *file, size_t offset, size_t length)
 static char *map_pages(struct opened *file, size_t offset, size_t length, int protection)
 {
 	size_t first = offset & ~4095ul;
-	char *memory = mmap(NULL, offset + length - first, protection, MAP_SHARED, file->fd, (off_t)first);
+	char *memory =
+		mmap(NULL, offset + length - first, protection, MAP_SHARED, file->fd, (off_t)first);
 
 	expect(file, memory != MAP_FAILED, "mmap", offset, length);
 	return memory;
@@ -209,7 +211,8 @@ static void do_copy(struct opened *file, size_t offset, size_t length)
 	length = there(model, from, length);
 	if (length == 0 || (from < offset + length && offset < from + length))
 		return;
-	expect(file, copy_file_range(file->fd, &in, file->other, &out, length, 0) == (ssize_t)length,
+	expect(file,
+	       copy_file_range(file->fd, &in, file->other, &out, length, 0) == (ssize_t)length,
 	       "copy range", offset, length);
 	memcpy(model->data + offset, model->data + from, length);
 	grow_model(model, offset + length);
@@ -240,14 +243,16 @@ static void do_stat(struct opened *file, size_t offset, size_t length)
 {
 	struct stat st;
 
-	expect(file, fstat(file->other, &st) == 0 && (size_t)st.st_size == file->model->size, "size",
-	       offset, length);
-	expect(file, lseek(file->fd, 0, SEEK_END) == (off_t)file->model->size, "end", offset, length);
+	expect(file, fstat(file->other, &st) == 0 && (size_t)st.st_size == file->model->size,
+	       "size", offset, length);
+	expect(file, lseek(file->fd, 0, SEEK_END) == (off_t)file->model->size, "end", offset,
+	       length);
 }
 
 static void (*const operations[])(struct opened *, size_t, size_t) = {
-	do_write,    do_write, do_read, do_read, do_append, do_truncate, do_map_read, do_map_write,
-	do_map_write, do_punch, do_zero, do_copy, do_allocate, do_sync,	  do_reopen,   do_stat,
+	do_write,    do_write,	   do_read,	 do_read,  do_append, do_truncate,
+	do_map_read, do_map_write, do_map_write, do_punch, do_zero,   do_copy,
+	do_allocate, do_sync,	   do_reopen,	 do_stat,
 };
 
 static void some_operations(struct opened *file, unsigned int count)

@@ -121,12 +121,23 @@ static int by_text(const void *a, const void *b)
 	return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
+/* Any bytes, so that they are text. */
+static void print_escaped(const void *bytes, size_t size)
+{
+	const unsigned char *text = bytes;
+
+	for (size_t i = 0; i < size; i++)
+		printf(text[i] >= ' ' && text[i] < 127 ? "%c" : "\\%02x", text[i]);
+}
+
 /* Prints what is in the list, sorted. */
 static void print_sorted(char **names, size_t count)
 {
 	qsort(names, count, sizeof(*names), by_text);
-	for (size_t i = 0; i < count; i++)
-		printf("%s%s", i ? " " : "", names[i]);
+	for (size_t i = 0; i < count; i++) {
+		printf("%s", i ? " " : "");
+		print_escaped(names[i], strlen(names[i]));
+	}
 }
 
 static void say_attributes(const char *path)
@@ -207,8 +218,7 @@ void show_text(const char *path)
 		say("%s: %s", path, outcome(-1));
 	} else {
 		printf("%s: \"", path);
-		for (ssize_t i = 0; i < n; i++)
-			printf(text[i] >= ' ' && text[i] < 127 ? "%c" : "\\%02x", text[i]);
+		print_escaped(text, (size_t)n);
 		printf("\"\n");
 	}
 	if (fd >= 0)

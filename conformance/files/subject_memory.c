@@ -176,13 +176,13 @@ static const struct {
 	uint32_t bit;
 	const char *name;
 } event_names[] = {
-	{ IN_ACCESS, "access" },	  { IN_MODIFY, "modify" },
-	{ IN_ATTRIB, "attrib" },	  { IN_CLOSE_WRITE, "close-write" },
-	{ IN_CLOSE_NOWRITE, "close" },	  { IN_OPEN, "open" },
-	{ IN_MOVED_FROM, "moved-from" },  { IN_MOVED_TO, "moved-to" },
-	{ IN_CREATE, "create" },	  { IN_DELETE, "delete" },
+	{ IN_ACCESS, "access" },	   { IN_MODIFY, "modify" },
+	{ IN_ATTRIB, "attrib" },	   { IN_CLOSE_WRITE, "close-write" },
+	{ IN_CLOSE_NOWRITE, "close" },	   { IN_OPEN, "open" },
+	{ IN_MOVED_FROM, "moved-from" },   { IN_MOVED_TO, "moved-to" },
+	{ IN_CREATE, "create" },	   { IN_DELETE, "delete" },
 	{ IN_DELETE_SELF, "delete-self" }, { IN_MOVE_SELF, "move-self" },
-	{ IN_ISDIR, "directory" },	  { IN_IGNORED, "ignored" },
+	{ IN_ISDIR, "directory" },	   { IN_IGNORED, "ignored" },
 };
 
 static void say_event(const struct inotify_event *event)

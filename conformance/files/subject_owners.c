@@ -200,8 +200,8 @@ static void set_times(const char *path, struct timespec atime, struct timespec m
 	say("utimensat %s %s", path, outcome(utimensat(AT_FDCWD, path, times, flags)));
 }
 
-#define NOW  ((struct timespec){ .tv_nsec = UTIME_NOW })
-#define OMIT ((struct timespec){ .tv_nsec = UTIME_OMIT })
+#define NOW	      ((struct timespec){ .tv_nsec = UTIME_NOW })
+#define OMIT	      ((struct timespec){ .tv_nsec = UTIME_OMIT })
 #define AT(sec, nsec) ((struct timespec){ (sec), (nsec) })
 
 /* Between now and ten minutes ago. */
@@ -273,7 +273,7 @@ void subject_times(void)
 	MUST(chmod("writable", 0666));
 	MUST(chown("user's", 1000, 1000));
 	as_user(1000, 1000, NULL, times_as_user);
-	show_times("user's");
+	say_recent("user's");
 }
 
 static void access_files(void)
@@ -284,9 +284,9 @@ static void access_files(void)
 		gid_t gid;
 		mode_t mode;
 	} files[] = {
-		{ "mine", 1000, 1000, 0600 },	  { "not-even-mine", 1000, 1000, 0077 },
-		{ "group", 0, 1000, 0060 },	  { "further-group", 0, 3000, 0640 },
-		{ "no-group", 0, 4000, 0660 },	  { "others", 0, 0, 0606 },
+		{ "mine", 1000, 1000, 0600 },	     { "not-even-mine", 1000, 1000, 0077 },
+		{ "group", 0, 1000, 0060 },	     { "further-group", 0, 3000, 0640 },
+		{ "no-group", 0, 4000, 0660 },	     { "others", 0, 0, 0606 },
 		{ "group-excluded", 0, 3000, 0604 }, { "read", 0, 0, 0644 },
 		{ "execute", 0, 0, 0711 },
 	};
@@ -319,10 +319,12 @@ static void access_files(void)
 
 static void access_steps(void)
 {
-	static const char *const files[] = { "mine",	 "not-even-mine",  "group", "further-group",
-					     "no-group", "others",	   "read",  "group-excluded",
-					     "execute",	 "closed",	   "drop",  "search-only",
-					     "list-only", "search-only/f", "closed/f", "list-only/f" };
+	static const char *const files[] = { "mine",	      "not-even-mine",	"group",
+					     "further-group", "no-group",	"others",
+					     "read",	      "group-excluded", "execute",
+					     "closed",	      "drop",		"search-only",
+					     "list-only",     "search-only/f",	"closed/f",
+					     "list-only/f" };
 	int readable, writable;
 
 	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {

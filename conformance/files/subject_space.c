@@ -68,8 +68,6 @@ void subject_allocate(void)
 	show("f");
 	DID(fallocate(fd, FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE, 70000, 100));
 	show("f");
-	DID(fallocate(fd, FALLOC_FL_COLLAPSE_RANGE, 0, 4096));
-	DID(fallocate(fd, FALLOC_FL_INSERT_RANGE, 0, 4096));
 	DID(fallocate(fd, 0x4000, 0, 4096));
 	DID(fallocate(fd, 0, 0, 0));
 	DID(fallocate(fd, 0, -1, 10));
@@ -82,6 +80,8 @@ void subject_allocate(void)
 	readonly = FD(open(".", O_RDONLY));
 	DID(fallocate(readonly, 0, 0, 4096));
 	close(readonly);
+	DID(fallocate(fd, FALLOC_FL_COLLAPSE_RANGE, 0, 4096));
+	DID(fallocate(fd, FALLOC_FL_INSERT_RANGE, 0, 4096));
 	close(fd);
 }
 
@@ -195,7 +195,8 @@ void subject_big(void)
 	DID(fallocate(fd, 0, 0, 1LL << 50));
 	show_fd(fd, "big");
 	MUST(fstatfs(fd, &fs));
-	say("block size %ld, fragment %ld, name length %ld, some blocks %d, all %d, free %d, files %d",
+	say("block size %ld, fragment %ld, name length %ld, some blocks %d, all %d, free %d, files "
+	    "%d",
 	    (long)fs.f_bsize, (long)fs.f_frsize, (long)fs.f_namelen, fs.f_blocks > 0,
 	    fs.f_bfree <= fs.f_blocks, fs.f_bavail <= fs.f_bfree, fs.f_ffree <= fs.f_files);
 	DID(ioctl(fd, FS_IOC_GETFLAGS, &flags));

@@ -147,12 +147,12 @@ static long set_acl(const char *path, const char *name, const struct acl_entry *
 #define DEFAULT "system.posix_acl_default"
 
 static const struct acl_entry for_user[] = {
-	{ USER_OBJ, 7, ANYONE }, { USER, 6, 1000 }, { GROUP_OBJ, 0, ANYONE },
+	{ USER_OBJ, 7, ANYONE }, { USER, 6, 1000 },   { GROUP_OBJ, 0, ANYONE },
 	{ GROUP, 4, 3000 },	 { MASK, 7, ANYONE }, { OTHER, 0, ANYONE },
 };
 
 static const struct acl_entry masked[] = {
-	{ USER_OBJ, 7, ANYONE }, { USER, 7, 1000 }, { GROUP_OBJ, 7, ANYONE },
+	{ USER_OBJ, 7, ANYONE }, { USER, 7, 1000 },    { GROUP_OBJ, 7, ANYONE },
 	{ MASK, 4, ANYONE },	 { OTHER, 0, ANYONE },
 };
 
@@ -182,7 +182,7 @@ static void acl_as_user(void)
 }
 
 static const struct acl_entry defaults[] = {
-	{ USER_OBJ, 7, ANYONE }, { USER, 7, 1000 }, { GROUP_OBJ, 5, ANYONE },
+	{ USER_OBJ, 7, ANYONE }, { USER, 7, 1000 },    { GROUP_OBJ, 5, ANYONE },
 	{ MASK, 7, ANYONE },	 { OTHER, 5, ANYONE },
 };
 
@@ -198,7 +198,8 @@ static void acl_inherited(void)
 	DID(mkfifo("d/p", 0666));
 	close(FD(open("d/closed", O_WRONLY | O_CREAT, 0600)));
 	umask(022);
-	for (const char *const *path = (const char *const[]){ "d/f", "d/sub", "d/p", "d/closed", NULL };
+	for (const char *const *path =
+		     (const char *const[]){ "d/f", "d/sub", "d/p", "d/closed", NULL };
 	     *path; path++) {
 		show(*path);
 		show_attribute(*path, ACCESS);
