@@ -1,5 +1,7 @@
 """File systems of their own for the tests of shares, and config.json's words for volumes."""
+import ctypes
 import os
+import struct
 import subprocess
 
 from harness import Failed
@@ -25,6 +27,18 @@ def volume(*binds, capabilities=None, readonly=(), more=None):
             more(config)
 
     return edit
+
+
+def content(size):
+    """What filesem --act writes into a file of that many bytes."""
+    return b"".join(bytes((31 * i + page) & 255 for i in range(min(4096, size - 4096 * page)))
+                    for page in range(-(-size // 4096)))
+
+
+def act(t, program, directory, actions, **options):
+    """The lines of filesem --act, without the directory, which is {} in the actions."""
+    result = t.command([*program, "--act", *(action.format(directory) for action in actions)], **options)
+    return [line.replace(directory + "/", "") for line in (result.out + result.err).split("\n") if line]
 
 
 class Mounted:
@@ -67,8 +81,12 @@ class Mounted:
 class Tmpfs(Mounted):
     name = "tmpfs"
 
+    def __init__(self, t, size="50%"):
+        super().__init__(t)
+        self.size = size
+
     def start(self):
-        self.mount("-t", "tmpfs", "-o", "mode=755", "tmpfs")
+        self.mount("-t", "tmpfs", "-o", f"mode=755,size={self.size}", "tmpfs")
 
 
 class Ext4(Mounted):
@@ -88,3 +106,24 @@ class Ext4(Mounted):
         if result.status:
             raise Failed(f"no file system: {result}")
         self.mount("-o", ",".join(["loop", *self.options]), self.image)
+
+    def device(self):
+        result = self.t.command(["findmnt", "-n", "-o", "SOURCE", self.path])
+        return result.out.strip()
+
+    def lose_all_beyond(self, size):
+        """The disk shrinks under the file system."""
+        os.truncate(self.image, size)
+        result = self.t.command(["losetup", "--set-capacity", self.device()])
+        if result.status:
+            raise Failed(f"the disk does not shrink: {result}")
+
+    def set_user_quota(self, uid, blocks):
+        """A hard limit, in KiB."""
+        quota_set = 0x800008 << 8 & 0xffffffff  # QCMD(Q_SETQUOTA, USRQUOTA)
+        block_limits = 1  # QIF_BLIMITS
+        record = struct.pack("=8QI4x", blocks, blocks, 0, 0, 0, 0, 0, 0, block_limits)
+        libc = ctypes.CDLL(None, use_errno=True)
+        command = ctypes.c_int(quota_set if quota_set < 1 << 31 else quota_set - (1 << 32))
+        if libc.quotactl(command, self.device().encode(), uid, record):
+            raise Failed(f"quotactl: {os.strerror(ctypes.get_errno())}")

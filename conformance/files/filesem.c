@@ -4,7 +4,7 @@
  * Runs the subjects (all of them, if none is named), each in an empty directory
  * DIRECTORY/SUBJECT, in a child of its own, and prints "SUBJECT: " before each
  * of its lines. Exit status 1: a subject could not be run to its end.
- * filesem --list names the subjects.
+ * filesem --list names the subjects; filesem --act ACTION... is act.c's.
  */
 #include "filesem.h"
 
@@ -111,6 +111,8 @@ int main(int argc, char **argv)
 	};
 	int option, status = 0;
 
+	if (argc > 1 && strcmp(argv[1], "--act") == 0)
+		return act_all(argv + 2);
 	if (argc > 1 && strncmp(argv[1], "helper-", 7) == 0)
 		return exec_helper(argc, argv);
 	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {

@@ -13,7 +13,8 @@
  *   step.c             how a line is written
  *   person.c           steps as somebody else, steps of two processes
  *   subject_*.c        the steps
- *   fsx*.c             random operations beside a model in memory
+ *   fsx.c              random operations beside a model in memory
+ *   act.c              single operations, for the tests of what disks do
  */
 #ifndef VXN_FILESEM_H
 #define VXN_FILESEM_H
@@ -112,6 +113,10 @@ void subject_watch(void);
 void subject_exec(void);
 void subject_overlay(void);
 void subject_fsx(void);
+
+/* --- act.c --- */
+
+int act_all(char **actions); /* ends with NULL; returns the exit status */
 
 /* argv of the copies of this program that subject_exec makes. */
 int exec_helper(int argc, char **argv);

@@ -59,7 +59,8 @@ static void shared_and_private(void)
 	fd = FD(open("m", O_RDWR));
 	if (!shared || !copy)
 		return;
-	memcpy(shared, "ab", 2);
+	shared[0] = 'a';
+	shared[1] = 'b';
 	DID(pread(fd, text, 4, 0));
 	say("read sees the store: %.4s", text);
 	DID(pwrite(fd, "XY", 2, 4));

@@ -243,6 +243,9 @@ void checks_protocol(void)
 	node_ids();
 	never_opened();
 	handles();
+	check(request(FUSE_SYNCFS, 1, &(struct fuse_syncfs_in){ 0 },
+		      sizeof(struct fuse_syncfs_in)) == 0,
+	      "SYNCFS, which libfuse does not know");
 	check(request(FUSE_DESTROY, 0, NULL, 0) == 0 && getattr(1) == -1, "nothing after DESTROY");
 	share_close(share);
 	share_pool_stop(pool);

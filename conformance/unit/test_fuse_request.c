@@ -184,7 +184,7 @@ static const struct {
 	{ FUSE_LISTXATTR, 8 }, { FUSE_FLUSH, 24 },	{ FUSE_OPENDIR, 8 },
 	{ FUSE_READDIR, 40 },  { FUSE_RELEASEDIR, 24 }, { FUSE_FSYNCDIR, 16 },
 	{ FUSE_DESTROY, 0 },   { FUSE_FALLOCATE, 32 },	{ FUSE_READDIRPLUS, 40 },
-	{ FUSE_LSEEK, 24 },
+	{ FUSE_LSEEK, 24 },    { FUSE_SYNCFS, 8 },
 };
 
 static void test_exact_sizes(void **unused)
@@ -538,7 +538,6 @@ static void test_refused(void **unused)
 					    FUSE_POLL,
 					    FUSE_SETUPMAPPING,
 					    FUSE_REMOVEMAPPING,
-					    FUSE_SYNCFS,
 					    FUSE_TMPFILE,
 					    52,
 					    CUSE_INIT,
