@@ -35,10 +35,10 @@ def content(size):
                     for page in range(-(-size // 4096)))
 
 
-def act(t, program, directory, actions, **options):
-    """The lines of filesem --act, without the directory, which is {} in the actions."""
-    result = t.command([*program, "--act", *(action.format(directory) for action in actions)], **options)
-    return [line.replace(directory + "/", "") for line in (result.out + result.err).split("\n") if line]
+def act(t, program, actions, **options):
+    """The lines of filesem --act."""
+    result = t.command([*program, "--act", *actions], **options)
+    return [line for line in (result.out + result.err).split("\n") if line]
 
 
 class Mounted:
@@ -81,12 +81,12 @@ class Mounted:
 class Tmpfs(Mounted):
     name = "tmpfs"
 
-    def __init__(self, t, size="50%"):
+    def __init__(self, t, size="50%", inodes=0):
         super().__init__(t)
-        self.size = size
+        self.options = f"mode=755,size={size},nr_inodes={inodes}"
 
     def start(self):
-        self.mount("-t", "tmpfs", "-o", f"mode=755,size={self.size}", "tmpfs")
+        self.mount("-t", "tmpfs", "-o", self.options, "tmpfs")
 
 
 class Ext4(Mounted):

@@ -165,6 +165,11 @@ static long act_unlink(char **words)
 	return unlink(words[0]);
 }
 
+static long act_rmdir(char **words)
+{
+	return rmdir(words[0]);
+}
+
 static long act_truncate(char **words)
 {
 	return truncate(words[0], (off_t)number(words[1]));
@@ -259,11 +264,11 @@ static const struct {
 	{ "fsync", 1, act_fsync },	 { "fdatasync", 1, act_fdatasync },
 	{ "syncfs", 1, act_syncfs },	 { "sync", 0, act_sync },
 	{ "rename", 2, act_rename },	 { "mkdir", 1, act_mkdir },
-	{ "unlink", 1, act_unlink },	 { "truncate", 2, act_truncate },
-	{ "chmod", 2, act_chmod },	 { "stat", 1, act_stat },
-	{ "allocate", 1, act_allocate }, { "read", 1, act_read },
-	{ "records", 1, act_records },	 { "wait", 0, act_wait },
-	{ "user", 1, act_user },
+	{ "unlink", 1, act_unlink },	 { "rmdir", 1, act_rmdir },
+	{ "truncate", 2, act_truncate }, { "chmod", 2, act_chmod },
+	{ "stat", 1, act_stat },	 { "allocate", 1, act_allocate },
+	{ "read", 1, act_read },	 { "records", 1, act_records },
+	{ "wait", 0, act_wait },	 { "user", 1, act_user },
 };
 
 /* Returns false for what is no action. */
