@@ -108,7 +108,7 @@ def run_subjects(t, filesystem, subjects):
 @test(9, limit=1800)
 def files_on_ext4(t):
     """each subject of filesem, on ext4"""
-    run_subjects(t, Ext4(t), t.some(subjects_of(t), 8))
+    run_subjects(t, Ext4(t, features=["-N", "300000"]), t.some(subjects_of(t), 8))
 
 
 @test(9, limit=1800)
