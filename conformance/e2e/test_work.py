@@ -192,7 +192,7 @@ def dpkg(t):
 
 
 @test(14, limit=900, full=True)
-def compile(t):
+def project(t):
     """make -j2 of a small C project, again after a change, and what it built runs"""
     made = workshop(t, "/usr/bin/make", "/usr/bin/gcc", memory=1024)
     if not made:
