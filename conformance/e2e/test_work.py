@@ -246,7 +246,11 @@ def postgres(t):
 STRESSORS = ["access", "chdir", "chmod", "chown", "copy-file", "dentry", "dir", "dirdeep", "fallocate", "file-ioctl", "filename",
              "fiemap", "flock", "fpunch", "fstat", "getdent", "hdd", "inotify", "io", "iomix", "link", "locka", "lockf", "lockofd",
              "mknod", "mmap", "msync", "open", "readahead", "rename", "revio", "seek", "sendfile", "symlink", "sync-file", "touch",
-             "unlink", "utime", "verity", "xattr"]
+             "utime", "xattr"]
+
+
+SIZES = ["hdd-bytes", "iomix-bytes", "fallocate-bytes", "seek-size", "mmap-bytes", "copy-file-bytes", "sync-file-bytes",
+         "readahead-bytes"]
 
 
 @test(14, limit=1800, full=True)
@@ -257,10 +261,8 @@ def stress(t):
         return
     with made as w:
         for name in STRESSORS:
-            result = w.container.exec("stress-ng", f"--{name}", "2", "--timeout", "4s", "--verify", "--temp-path", "/work", "--hdd-bytes",
-                                      "8M", "--iomix-bytes", "8M", "--fallocate-bytes", "8M", "--seek-bytes", "8M", "--mmap-bytes",
-                                      "16M", "--mmap-file", "--copy-file-bytes", "8M", "--sync-file-bytes", "8M", "--revio-bytes",
-                                      "8M", "--readahead-bytes", "8M", timeout=180)
+            result = w.container.exec("stress-ng", f"--{name}", "2", "--timeout", "4s", "--verify", "--temp-path", "/work", "--mmap-file",
+                                      *(word for option in SIZES for word in (f"--{option}", "8M")), timeout=180)
             # 4: it does not exist here, as on a host without the call.
             if result.status == 4:
                 t.skip(name, result.err.strip().split("\n")[-1])
