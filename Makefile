@@ -168,7 +168,12 @@ $(BUILD)/e2e/host_vm: $(BUILD)/conformance/e2e/host_vm.o $(BUILD)/libruntime.a $
 	@mkdir -p $(@D)
 	$(say)$(CC) $(CFLAGS) $(HARDENING_LINK) $(LDFLAGS) -Wl,--gc-sections -pthread -o $@ $^ $(HOST_LIBS)
 
-e2e: $(E2E_INITS) $(E2E_INSIDE) $(BUILD)/e2e/host_vm
+# Runs on the host and in containers, which have nothing else.
+$(BUILD)/e2e/filesem: $(call objects,$(wildcard conformance/files/*.c))
+	@mkdir -p $(@D)
+	$(say)$(CC) $(CFLAGS) -static $(LDFLAGS) -s -pthread -o $@ $^
+
+e2e: $(E2E_INITS) $(E2E_INSIDE) $(BUILD)/e2e/host_vm $(BUILD)/e2e/filesem
 	@mkdir -p $(BUILD)/e2e
 	@cp -p conformance/e2e/*.py conformance/e2e/run $(BUILD)/e2e/
 
@@ -204,7 +209,7 @@ $(BUILD)/bench/initramfs.cpio: $(BUILD)/bench/init
 bench-programs: $(BUILD)/bench/initramfs.cpio
 	@cp -p conformance/bench/run $(BUILD)/bench/
 
-C_FILES = $(wildcard spec/*.[ch] runtime/*.[ch] shim/*.[ch] guest/*.[ch] conformance/unit/*.[ch]) $(wildcard conformance/e2e/*.c)
+C_FILES = $(wildcard spec/*.[ch] runtime/*.[ch] shim/*.[ch] guest/*.[ch] conformance/unit/*.[ch]) $(wildcard conformance/e2e/*.c conformance/files/*.[ch])
 
 format:
 	clang-format -i $(C_FILES)

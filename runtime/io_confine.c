@@ -222,6 +222,7 @@ static const int plain_calls[] = {
 	CALL(utimensat),
 	CALL(fsync),
 	CALL(fdatasync),
+	CALL(syncfs),
 	CALL(sync_file_range),
 	CALL(fallocate),
 	CALL(copy_file_range),

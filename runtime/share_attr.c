@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/statvfs.h>
+#include <unistd.h>
 
 static void reply_attr(fuse_req_t request, struct share_node *node)
 {
@@ -115,4 +116,14 @@ void share_op_statfs(fuse_req_t request, fuse_ino_t ino)
 		fuse_reply_err(request, errno);
 	else
 		fuse_reply_statfs(request, &st);
+}
+
+int share_sync(struct share *share)
+{
+	CLEANUP_NODE struct share_node *root = share_node_get(share, SHARE_ROOT_ID);
+	CLEANUP_CLOSE int fd = root ? share_node_open(root, O_RDONLY) : -ESTALE;
+
+	if (fd < 0)
+		return -fd;
+	return syncfs(fd) ? errno : 0;
 }

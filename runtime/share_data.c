@@ -198,6 +198,16 @@ static int follow_append(struct share_handle *handle, bool append)
 }
 
 /*
+ * What takes room on the disk is done as the caller: a file system may keep its
+ * last blocks for root. An id that cannot be had here is no reason to fail. Ended
+ * by share_be_self, which leaves errno alone.
+ */
+static void be_caller_for_room(fuse_req_t request)
+{
+	(void)share_be_caller(request);
+}
+
+/*
  * A page that was stored to through mmap: the guest's kernel takes any handle
  * that can write, and the offset counts even if that one appends.
  */
@@ -237,8 +247,11 @@ void share_op_write(fuse_req_t request, fuse_ino_t ino, const char *data, size_t
 		n = write_page(request, handle, ino, data, size, offset);
 	} else {
 		n = follow_append(handle, fi->flags & O_APPEND);
-		if (n == 0)
+		if (n == 0) {
+			be_caller_for_room(request);
 			n = pwrite(handle->fd, data, size, offset);
+			share_be_self();
+		}
 	}
 	if (n < 0)
 		fuse_reply_err(request, errno);
@@ -288,13 +301,18 @@ void share_op_fallocate(fuse_req_t request, fuse_ino_t ino, int mode, off_t offs
 {
 	CLEANUP_HANDLE struct share_handle *handle =
 		share_handle_for(request, fi->fh, ino, SHARE_FILE);
+	int result;
 
 	if (!handle)
 		return;
-	if (mode & ~(FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE))
+	if (mode & ~(FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE)) {
 		fuse_reply_err(request, EOPNOTSUPP);
-	else
-		fuse_reply_err(request, fallocate(handle->fd, mode, offset, length) ? errno : 0);
+		return;
+	}
+	be_caller_for_room(request);
+	result = fallocate(handle->fd, mode, offset, length);
+	share_be_self();
+	fuse_reply_err(request, result ? errno : 0);
 }
 
 /* What needs the file's map; all other seeking is the guest kernel's own. */
@@ -335,7 +353,9 @@ void share_op_copy_file_range(fuse_req_t request, fuse_ino_t ino_in, off_t offse
 		return;
 	if (length > COPY_MAX)
 		length = COPY_MAX;
+	be_caller_for_room(request);
 	n = copy_file_range(in->fd, &offset_in, out->fd, &offset_out, length, (unsigned int)flags);
+	share_be_self();
 	if (n < 0)
 		fuse_reply_err(request, errno);
 	else

@@ -508,6 +508,7 @@ void share_op_rmdir(fuse_req_t, fuse_ino_t, const char *);
 void share_op_rename(fuse_req_t, fuse_ino_t, const char *, fuse_ino_t, const char *, unsigned int);
 
 /* share_attr.c */
+int share_sync(struct share *share); /* the whole file system; returns 0 or an errno */
 void share_op_getattr(fuse_req_t, fuse_ino_t, struct fuse_file_info *);
 void share_op_setattr(fuse_req_t, fuse_ino_t, struct stat *, int, struct fuse_file_info *);
 void share_op_statfs(fuse_req_t, fuse_ino_t);

@@ -319,12 +319,12 @@ void share_send_notification(struct share *share, const struct iovec *iov, int c
 	share->pool->callbacks.notify(share->cookie, iov, count);
 }
 
-static void answer(const struct item *item)
+static void answer(const struct item *item, int errnum)
 {
 	const struct fuse_in_header *in = item->message;
 	struct fuse_out_header out = {
 		.len = sizeof(out),
-		.error = -item->answer,
+		.error = -errnum,
 		.unique = in->unique,
 	};
 	struct iovec iov = { .iov_base = &out, .iov_len = sizeof(out) };
@@ -339,7 +339,10 @@ static void serve(struct share_worker *worker, const struct item *item)
 	worker->request = item->message;
 	worker->waiter = item->waiter;
 	if (item->answer) {
-		answer(item);
+		answer(item, item->answer);
+	} else if (((const struct fuse_in_header *)item->message)->opcode == FUSE_SYNCFS) {
+		/* libfuse does not know it */
+		answer(item, share_sync(item->share));
 	} else {
 		set_fsetid(worker, !kills_privileges(item->message));
 		fuse_session_process_buf(item->share->session, &buf);

@@ -59,11 +59,23 @@ static int host_name(const char *name, struct xattr_name *host)
 	return length < (int)sizeof(host->text) ? 0 : ERANGE;
 }
 
-/* The guest's name of the host's, NULL if it is not to be seen. */
-static const char *guest_name(const char *name)
+/* The errno of reading one that has no name on the host: of a known kind, it is just not there. */
+static int absence(const char *name, int errnum)
+{
+	if (errnum == EOPNOTSUPP && (starts(name, "user.") || starts(name, "security.")))
+		return ENODATA;
+	return errnum;
+}
+
+/*
+ * The guest's name of the host's, NULL if it is not to be seen. That trusted
+ * ones are listed for CAP_SYS_ADMIN alone is the file system's business, and a
+ * request has no capabilities: root stands for it.
+ */
+static const char *guest_name(const char *name, bool root)
 {
 	if (starts(name, PRIVATE TRUSTED))
-		return name + strlen(PRIVATE);
+		return root ? name + strlen(PRIVATE) : NULL;
 	return passes(name) ? name : NULL;
 }
 
@@ -94,8 +106,7 @@ void share_op_getxattr(fuse_req_t request, fuse_ino_t ino, const char *name, siz
 		return;
 	errnum = host_name(name, &host);
 	if (errnum) {
-		/* one that nobody may set is not there */
-		fuse_reply_err(request, errnum == EOPNOTSUPP ? ENODATA : errnum);
+		fuse_reply_err(request, absence(name, errnum));
 		return;
 	}
 	n = getxattr(share_node_path(node).text, host.text, buffer, size);
@@ -110,6 +121,7 @@ void share_op_getxattr(fuse_req_t request, fuse_ino_t ino, const char *name, siz
 void share_op_listxattr(fuse_req_t request, fuse_ino_t ino, size_t size)
 {
 	CLEANUP_NODE struct share_node *node = share_node_for(request, ino);
+	const bool root = fuse_req_ctx(request)->uid == 0;
 	char *buffer = share_worker()->buffer;
 	size_t used = 0, next = 0;
 	ssize_t n;
@@ -124,7 +136,7 @@ void share_op_listxattr(fuse_req_t request, fuse_ino_t ino, size_t size)
 	/* in place: a name only gets shorter */
 	while (next < (size_t)n) {
 		size_t length = strlen(buffer + next) + 1;
-		const char *name = guest_name(buffer + next);
+		const char *name = guest_name(buffer + next, root);
 
 		next += length;
 		if (!name)

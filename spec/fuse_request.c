@@ -341,7 +341,7 @@ static const struct rule rules[] = {
 				   false, check_copy_file_range },
 	[FUSE_SETUPMAPPING] = { "SETUPMAPPING", REFUSED },
 	[FUSE_REMOVEMAPPING] = { "REMOVEMAPPING", REFUSED },
-	[FUSE_SYNCFS] = { "SYNCFS", REFUSED },
+	[FUSE_SYNCFS] = { "SYNCFS", EXACT, sizeof(struct fuse_syncfs_in) },
 	[FUSE_TMPFILE] = { "TMPFILE", CUSTOM, sizeof(struct fuse_create_in), false, check_tmpfile },
 };
 

@@ -373,6 +373,9 @@ void checks_protocol(void)
 	handles();
 	tmpfiles();
 	lock_requests();
+	check(request(FUSE_SYNCFS, 1, &(struct fuse_syncfs_in){ 0 },
+		      sizeof(struct fuse_syncfs_in)) == 0,
+	      "SYNCFS, which libfuse does not know");
 	check(request(FUSE_DESTROY, 0, NULL, 0) == 0 && getattr(1) == -1, "nothing after DESTROY");
 	answered = false;
 	share_close(share);

@@ -99,7 +99,7 @@ static const struct {
 	{ FUSE_READDIR, 40 },  { FUSE_RELEASEDIR, 24 }, { FUSE_FSYNCDIR, 16 },
 	{ FUSE_DESTROY, 0 },   { FUSE_FALLOCATE, 32 },	{ FUSE_READDIRPLUS, 40 },
 	{ FUSE_LSEEK, 24 },    { FUSE_GETLK, 48 },	{ FUSE_SETLK, 48 },
-	{ FUSE_SETLKW, 48 },
+	{ FUSE_SETLKW, 48 },   { FUSE_SYNCFS, 8 },
 };
 
 static void test_exact_sizes(void **unused)
@@ -449,7 +449,6 @@ static void test_refused(void **unused)
 					    FUSE_POLL,
 					    FUSE_SETUPMAPPING,
 					    FUSE_REMOVEMAPPING,
-					    FUSE_SYNCFS,
 					    52,
 					    CUSE_INIT,
 					    0xffffffff };
