@@ -285,8 +285,10 @@ static int take_events(struct relay *relay, int timeout, struct error *err)
 	if (count < 0 && errno != EINTR)
 		return error_set(err, errno, "epoll_wait");
 	for (int i = 0; i < count; i++) {
-		const struct port *port = port_of_event(relay, events[i].data.ptr);
+		struct port *port = port_of_event(relay, events[i].data.ptr);
 
+		if (port)
+			port->readable = true;
 		if (events[i].data.ptr == &relay->socket)
 			relay->socket_moves = true;
 		else if (events[i].data.ptr == &relay->notify_event)
@@ -304,6 +306,7 @@ static int open_port(struct relay *relay, unsigned int number, struct error *err
 	struct port *port = &relay->ports[number];
 
 	text_queue_init(&port->texts);
+	port->readable = true;
 	port->channel = relay->ops->open(number, err);
 	if (!port->channel)
 		return -1;

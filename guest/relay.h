@@ -34,6 +34,7 @@
 /* A byte stream of the channel, what came on it and what waits for it. */
 struct port {
 	struct channel *channel;
+	bool readable;		 /* since its last event */
 	struct text_queue texts; /* for the host */
 	size_t input_size;
 	struct output output;

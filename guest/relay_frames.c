@@ -287,14 +287,13 @@ int relay_receive(struct relay *relay, struct port *port, bool *progress, struct
 {
 	size_t before = port->input_size;
 
-	while (port->input_size < sizeof(port->input)) {
+	while (port->readable && port->input_size < sizeof(port->input)) {
 		ssize_t n = relay->ops->read(port->channel, port->input + port->input_size,
 					     sizeof(port->input) - port->input_size);
 
 		if (n < 0)
 			return 1;
-		if (n == 0)
-			break;
+		port->readable = n > 0;
 		port->input_size += n;
 	}
 	if (port->input_size == before)

@@ -200,7 +200,6 @@ static int work(struct io *io, bool *again, struct error *err)
 	*again = false;
 	if (!io->ports_count)
 		return 0;
-	io_channel_take_replies(io);
 	if (io_channel_receive(io, err) || io_stream_update_all(io, again, err) ||
 	    io_sockets_update(io, again, err) || io_control_report_exits(io, err))
 		return -1;
