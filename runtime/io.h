@@ -6,6 +6,7 @@
  *	io_volumes.c	what config.json mounts of the host: shares, sockets, devices
  *	io_sockets.c	connections to sockets of the host
  *	io_channel.c	frames: output queue, decoding, dispatch
+ *	io_memory.c	the memory that the guest offers for shares
  *	io_stream.c	stdio: credit, buffers, the fds of the container
  *	io_control.c	control messages, replies, exits
  *	io_confine.c	what the process gives up before it meets the guest
@@ -128,8 +129,10 @@ struct io {
 	int epoll;
 	struct io_port ports[WIRE_PORTS_MAX];
 	unsigned int ports_count; /* 0 = the channel is not open yet */
-	bool connected;		  /* HELLO received */
-	bool closing;		  /* the channel has ended or must end */
+	int memory;		  /* the guest's, until it has offered some; -1 = none */
+	uint64_t memory_below_4g;
+	bool connected; /* HELLO received */
+	bool closing;	/* the channel has ended or must end */
 
 	struct share_pool *pool;
 	struct io_stream *streams;
@@ -177,7 +180,7 @@ int io_channel_open(struct io *io, const char *spec, int *fds, size_t count, str
 int io_channel_send(struct io *io, uint8_t type, uint32_t stream, const void *body, size_t size,
 		    struct error *err); /* cuts bodies of CONTROL into frames */
 int io_channel_hello(struct io *io, struct error *err);
-void io_channel_flush(struct io *io);
+int io_channel_flush(struct io *io, struct error *err);
 int io_channel_receive(struct io *io, struct error *err);
 extern const struct share_callbacks io_channel_share_callbacks;
 

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "cleanup.h"
+#include "io_memory.h"
 
 #define INPUT_SIZE (WIRE_HEADER_SIZE + WIRE_BODY_MAX + (128u << 10))
 
@@ -51,11 +52,8 @@ static void chunk_sent(struct io *io, struct io_port *port, struct io_chunk *chu
 	free(chunk);
 }
 
-/*
- * As far as the channel takes it, under the port's lock. That the guest's end is
- * closed shows in reading, too.
- */
-static void flush(struct io *io, struct io_port *port)
+/* As far as the channel takes it, under the port's lock. */
+static int flush(struct io *io, struct io_port *port)
 {
 	while (port->queue_head) {
 		struct io_chunk *chunk = port->queue_head;
@@ -63,17 +61,19 @@ static void flush(struct io *io, struct io_port *port)
 					  chunk->size - chunk->done);
 
 		if (n <= 0)
-			return;
+			return (int)n;
 		chunk->done += (size_t)n;
 		if (chunk->done == chunk->size)
 			chunk_sent(io, port, chunk);
 	}
+	return 0;
 }
 
 /* at_once: else with what else the caller has, by io_channel_flush. */
 static void queue_push(struct io *io, struct io_chunk *chunk, bool at_once)
 {
 	struct io_port *port = &io->ports[chunk->port];
+	bool failed;
 
 	pthread_mutex_lock(&port->lock);
 	if (port->queue_tail)
@@ -82,9 +82,11 @@ static void queue_push(struct io *io, struct io_chunk *chunk, bool at_once)
 		port->queue_head = chunk;
 	port->queue_tail = chunk;
 	atomic_fetch_add(&port->queue_bytes, chunk->size);
-	if (at_once)
-		flush(io, port);
+	failed = at_once && flush(io, port);
 	pthread_mutex_unlock(&port->lock);
+	/* what follows from it is the loop's */
+	if (failed)
+		eventfd_write(io->wake, 1);
 }
 
 int io_channel_send(struct io *io, uint8_t type, uint32_t stream, const void *body, size_t size,
@@ -225,13 +227,28 @@ const struct share_callbacks io_channel_share_callbacks = {
 	.request_done = request_done,
 };
 
-void io_channel_flush(struct io *io)
+/* read and write of a channel tell by EPROTO that the guest has broken it. */
+static int channel_failed(struct io *io, unsigned int port, int errnum, struct error *err)
+{
+	if (errnum == EPROTO)
+		return error_set(err, 0, "the guest broke the rings of port %u", port);
+	io->closing = true;
+	return 0;
+}
+
+int io_channel_flush(struct io *io, struct error *err)
 {
 	for (unsigned int i = 0; i < io->ports_count; i++) {
+		int failed, errnum;
+
 		pthread_mutex_lock(&io->ports[i].lock);
-		flush(io, &io->ports[i]);
+		failed = flush(io, &io->ports[i]);
+		errnum = errno;
 		pthread_mutex_unlock(&io->ports[i].lock);
+		if (failed && channel_failed(io, i, errnum, err))
+			return -1;
 	}
+	return 0;
 }
 
 static int receive_hello(struct io *io, const struct wire_frame *frame, struct error *err)
@@ -283,6 +300,8 @@ static int dispatch(struct io *io, unsigned int port, const struct wire_frame *f
 	if (!io->connected)
 		return error_set(err, 0, "the guest sent a frame of type %u before HELLO",
 				 frame->type);
+	if (control && frame->type == WIRE_MEMORY)
+		return io_memory_offered(io, frame->body, err);
 	if (control && frame->type == WIRE_CONTROL)
 		return receive_control(io, frame, err);
 	if (port == WIRE_PORT_STDIO && frame->type == WIRE_CONTROL)
@@ -328,10 +347,8 @@ static int receive(struct io *io, struct io_port *port, struct error *err)
 		ssize_t n = channel_read(port->channel, port->input + port->input_used,
 					 INPUT_SIZE - port->input_used);
 
-		if (n < 0) {
-			io->closing = true;
-			return 0;
-		}
+		if (n < 0)
+			return channel_failed(io, (unsigned int)(port - io->ports), errno, err);
 		if (n == 0)
 			return 0;
 		port->input_used += (size_t)n;
