@@ -83,12 +83,16 @@ static void ring_bell(const struct relay *relay)
 	relay->ops->write(relay->ports[WIRE_PORT_MEMORY].channel, "", 1);
 }
 
+/* All of it: each ring occupies one of the port's few buffers until it is read. */
 int memory_acknowledge(const struct relay *relay)
 {
 	char rung[64];
+	ssize_t n;
 
-	return relay->ops->read(relay->ports[WIRE_PORT_MEMORY].channel, rung, sizeof(rung)) < 0 ? -1
-												: 0;
+	do {
+		n = relay->ops->read(relay->ports[WIRE_PORT_MEMORY].channel, rung, sizeof(rung));
+	} while (n > 0);
+	return n < 0 ? -1 : 0;
 }
 
 ssize_t memory_write(struct relay *relay, const void *bytes, size_t size)
