@@ -80,7 +80,8 @@ int io_memory_offered(struct io *io, const uint8_t body[WIRE_MEMORY_SIZE], struc
 	struct ring_pair rings;
 
 	if (memory < 0 || io->ports_count <= WIRE_PORT_MEMORY)
-		return error_set(err, 0, "the guest offered memory that nobody has asked for");
+		return error_set(err, 0,
+				 "the guest offered memory for rings that nobody has asked for");
 	wire_decode_memory(body, addresses);
 	if (addresses[0] == addresses[1])
 		return error_set(err, 0, "the guest offered the same memory twice");
