@@ -36,7 +36,7 @@ int io_memory_offset(uint64_t address, uint64_t below_4g, uint64_t size, uint64_
 /* NULL with err set. */
 static uint8_t *map(const struct io *io, uint64_t address, struct error *err)
 {
-	uint64_t offset;
+	uint64_t offset = 0;
 	struct stat st;
 	void *part;
 
