@@ -442,6 +442,8 @@ static void send_socket_data_to_listener(void)
 {
 	send_frame(WIRE_DATA, 0, bound_socket(), "data", 4);
 	ask_for_connection(0);
+}
+
 static void offer(uint64_t first, uint64_t second)
 {
 	uint8_t body[WIRE_MEMORY_SIZE];
