@@ -197,17 +197,32 @@ demo:
 deps:
 	conformance/install-packages
 
-# For `conformance/bench`: an init that does nothing.
-$(BUILD)/bench/init: conformance/bench/init.c
+# For `conformance/bench`: an init that does nothing, one that measures files, and the kernel for those.
+BENCH_INITS = $(BUILD)/bench/init $(BUILD)/bench/filebench
+
+$(BENCH_INITS): $(BUILD)/bench/%: conformance/bench/%.c
 	@mkdir -p $(@D)
-	$(say)$(CC) $(CFLAGS) -static -s -o $@ $<
+	$(say)$(CC) -std=gnu17 $(WARNINGS) $(DEFINES) $(CFLAGS) -static -s -o $@ $<
 
 $(BUILD)/bench/initramfs.cpio: $(BUILD)/bench/init
-	cd $(BUILD)/bench && echo init | cpio --quiet --reproducible -o -H newc -R 0:0 >initramfs.new
-	mv $(BUILD)/bench/initramfs.new $@
+$(BUILD)/bench/filebench.cpio: $(BUILD)/bench/filebench
+$(BUILD)/bench/%.cpio:
+	@rm -rf $@.root && mkdir -p $@.root && cp $< $@.root/init
+	cd $@.root && echo init | cpio --quiet --reproducible -o -H newc -R 0:0 >../$(@F).new
+	mv $@.new $@
+
+$(BUILD)/bench/vmlinux: guest/build-kernel guest/kernel.fragment guest/kernel.patch conformance/bench/kernel.fragment
+	@rm -rf $(BUILD)/bench/kernel && mkdir -p $(BUILD)/bench/kernel
+	cp guest/build-kernel guest/kernel.patch $(BUILD)/bench/kernel/
+	cat guest/kernel.fragment conformance/bench/kernel.fragment >$(BUILD)/bench/kernel/kernel.fragment
+	$(BUILD)/bench/kernel/build-kernel $@
+	@touch $@
 
 bench-programs: $(BUILD)/bench/initramfs.cpio
-	@cp -p conformance/bench/run $(BUILD)/bench/
+	@cp -p conformance/bench/run conformance/bench/machine.py $(BUILD)/bench/
+
+bench-files-programs: bench-programs $(BUILD)/bench/filebench.cpio $(BUILD)/bench/vmlinux
+	@cp -p conformance/bench/files $(BUILD)/bench/
 
 C_FILES = $(wildcard spec/*.[ch] runtime/*.[ch] shim/*.[ch] guest/*.[ch] conformance/unit/*.[ch]) $(wildcard conformance/e2e/*.c conformance/files/*.[ch])
 
@@ -250,6 +265,6 @@ help:
 
 -include $(wildcard $(BUILD)/*/*.d $(BUILD)/*/*/*.d $(BUILD)/sanitized/*/*.d $(BUILD)/sanitized/*/*/*.d)
 
-.PHONY: all install bench-programs check-unit check check-quick check-full soak fuzz e2e demo deps format lint lint-format lint-tidy lint-cppcheck clean help FORCE
+.PHONY: all install bench-programs bench-files-programs check-unit check check-quick check-full soak fuzz e2e demo deps format lint lint-format lint-tidy lint-cppcheck clean help FORCE
 .SECONDARY:
 .DELETE_ON_ERROR:

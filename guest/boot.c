@@ -88,6 +88,8 @@ static int set_option(struct boot_options *options, const char *word, struct err
 
 	if (strcmp(word, "vxn.log=debug") == 0)
 		kmsg_set_debug(true);
+	if (strcmp(word, "vxn.memory") == 0)
+		options->memory = true;
 	if (strncmp(word, "vxn.ports=", 10) == 0) {
 		options->ports = (unsigned int)atoi(word + 10);
 		if (options->ports < 1 || options->ports > WIRE_PORTS_MAX)

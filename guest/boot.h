@@ -4,12 +4,15 @@
 #ifndef VXN_GUEST_BOOT_H
 #define VXN_GUEST_BOOT_H
 
+#include <stdbool.h>
+
 #include "channel.h"
 #include "error.h"
 
 struct boot_options {
 	const struct channel_ops *channel;
 	unsigned int ports; /* of the channel, 1 to WIRE_PORTS_MAX */
+	bool memory;	    /* the host can be offered some */
 };
 
 /* Where a container's root file system is put together, an empty directory. */

@@ -37,7 +37,7 @@ static _Noreturn void run_relay(const struct boot_options *options, int socket)
 {
 	struct error err = { 0 };
 
-	if (relay_run(options->channel, options->ports, socket, &err) < 0)
+	if (relay_run(options, socket, &err) < 0)
 		kmsg_error("relay: %s", err.message);
 	_exit(0);
 }

@@ -210,14 +210,16 @@ static bool serve_streams(struct relay *relay)
 }
 
 /* Returns 1 when the host is gone. */
-static int flush(const struct relay *relay, struct port *port, bool *progress)
+static int flush(struct relay *relay, struct port *port, bool *progress)
 {
 	struct output *output = &port->output;
 
 	*progress |= text_queue_send(&port->texts, output);
 	while (output->begin < output->end) {
-		ssize_t n = relay->ops->write(port->channel, output->data + output->begin,
-					      output->end - output->begin);
+		const uint8_t *bytes = output->data + output->begin;
+		size_t size = output->end - output->begin;
+		ssize_t n = port->memory ? memory_write(relay, bytes, size)
+					 : relay->ops->write(port->channel, bytes, size);
 
 		if (n < 0)
 			return 1;
@@ -275,6 +277,11 @@ static void stream_event(struct stream *stream, uint32_t events)
 	}
 }
 
+static int acknowledge(const struct relay *relay, const struct port *port)
+{
+	return port->memory ? memory_acknowledge(relay) : relay->ops->acknowledge(port->channel);
+}
+
 /* Returns 1 when the host is gone. */
 static int take_events(struct relay *relay, int timeout, struct error *err)
 {
@@ -285,15 +292,17 @@ static int take_events(struct relay *relay, int timeout, struct error *err)
 	if (count < 0 && errno != EINTR)
 		return error_set(err, errno, "epoll_wait");
 	for (int i = 0; i < count; i++) {
-		const struct port *port = port_of_event(relay, events[i].data.ptr);
+		struct port *port = port_of_event(relay, events[i].data.ptr);
 
+		if (port)
+			port->readable = true;
 		if (events[i].data.ptr == &relay->socket)
 			relay->socket_moves = true;
 		else if (events[i].data.ptr == &relay->notify_event)
 			eventfd_read(relay->notify_event, &done);
 		else if (!port)
 			stream_event(events[i].data.ptr, events[i].events);
-		else if (events[i].events & EPOLLIN && relay->ops->acknowledge(port->channel) < 0)
+		else if (events[i].events & EPOLLIN && acknowledge(relay, port) < 0)
 			return 1;
 	}
 	return 0;
@@ -304,6 +313,7 @@ static int open_port(struct relay *relay, unsigned int number, struct error *err
 	struct port *port = &relay->ports[number];
 
 	text_queue_init(&port->texts);
+	port->readable = true;
 	port->channel = relay->ops->open(number, err);
 	if (!port->channel)
 		return -1;
@@ -328,8 +338,9 @@ static int set_up(struct relay *relay, const struct channel_ops *ops, int socket
 	return watch(relay, socket, EPOLLIN | EPOLLOUT | EPOLLET, &relay->socket, err);
 }
 
-int relay_run(const struct channel_ops *ops, unsigned int ports, int socket, struct error *err)
+int relay_run(const struct boot_options *options, int socket, struct error *err)
 {
+	const unsigned int ports = options->ports;
 	struct relay *relay = mmap(NULL, sizeof(*relay) + ports * sizeof(relay->ports[0]),
 				   PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	int result;
@@ -338,7 +349,9 @@ int relay_run(const struct channel_ops *ops, unsigned int ports, int socket, str
 		return error_set(err, errno, "memory for the relay");
 	relay->ports_count = ports;
 	relay_protect_self();
-	result = set_up(relay, ops, socket, err);
+	if (options->memory && ports > WIRE_PORT_MEMORY)
+		relay_prepare_memory(relay);
+	result = set_up(relay, options->channel, socket, err);
 	while (!result) {
 		bool progress = true;
 

@@ -12,16 +12,18 @@
 #ifndef VXN_GUEST_RELAY_H
 #define VXN_GUEST_RELAY_H
 
+#include <linux/fuse.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "channel.h"
+#include "boot.h"
 #include "control.h"
 #include "error.h"
 #include "protocol.h"
 #include "relay_output.h"
+#include "ring.h"
 #include "socket_pump.h"
 #include "wire.h"
 
@@ -34,6 +36,8 @@
 /* A byte stream of the channel, what came on it and what waits for it. */
 struct port {
 	struct channel *channel;
+	bool readable;		 /* since its last event */
+	bool memory;		 /* its bytes are in the rings */
 	struct text_queue texts; /* for the host */
 	size_t input_size;
 	struct output output;
@@ -108,21 +112,27 @@ struct relay {
 	struct stream *request_stream;
 	size_t request_size, request_sent;
 	uint8_t request[SHARE_REQUEST_MAX];
+	/* memory that is shared with the host: its two parts' physical addresses */
+	bool offers;
+	uint64_t offer[2];
+	struct ring_pair rings;
 	unsigned int ports_count;
 	struct port ports[];
 };
 
 /*
- * Runs the relay in the calling process over a channel of that many ports, until
+ * Runs the relay in the calling process over the channel that the options name, until
  * it closes (returns 0) or fails (-1).
  */
-int relay_run(const struct channel_ops *ops, unsigned int ports, int socket, struct error *err);
+int relay_run(const struct boot_options *options, int socket, struct error *err);
 
 /* Stops watching fd and closes it. */
 void stream_close_fd(struct stream *stream);
 
 /* relay_frames.c: what comes from the host, and control texts both ways. */
 int relay_receive(struct relay *relay, struct port *port, bool *progress, struct error *err);
+int relay_receive_frame(struct relay *relay, const struct port *port,
+			const struct wire_frame *frame, struct error *err);
 int relay_forward_control(struct relay *relay, bool *progress, struct error *err);
 struct stream *relay_find(struct relay *relay, uint32_t id);
 struct stream *relay_announce(struct relay *relay, uint32_t id, enum stream_kind kind,
@@ -140,7 +150,20 @@ int stdio_exit(struct relay *relay, const struct message *message, const void *t
 	       struct error *err);
 bool stdio_report_exits(struct relay *relay);
 
+/* relay_memory.c. Without memory that can be offered the port stays as it is. */
+void relay_prepare_memory(struct relay *relay);
+void relay_offer_memory(struct relay *relay);
+/* As those of channel_ops and relay_receive, for the port that has `memory`. */
+int memory_acknowledge(const struct relay *relay);
+ssize_t memory_write(struct relay *relay, const void *bytes, size_t size);
+int memory_receive(struct relay *relay, struct port *port, bool *progress, struct error *err);
+/* As read() of /dev/fuse, and sends what came; EBUSY: not now. */
+ssize_t memory_read_request(struct relay *relay, const struct stream *stream);
+
 /* relay_share.c. */
+/* A whole message of the host's for /dev/fuse, in pieces; header: a copy of how it begins. */
+int share_deliver(struct relay *relay, struct stream *stream, const struct fuse_out_header *header,
+		  const struct iovec *pieces, int count, size_t size, struct error *err);
 int share_receive(struct relay *relay, struct stream *stream, const struct wire_frame *frame,
 		  struct error *err);
 bool share_read(struct relay *relay, struct stream *stream);

@@ -183,6 +183,7 @@ static int receive_hello(struct relay *relay, const struct wire_frame *frame, st
 		return error_set(err, 0, "channel: frame of type %u instead of HELLO", frame->type);
 	wire_encode_hello(body, &ours);
 	output_frame(&port->output, WIRE_HELLO, 0, 0, body, sizeof(body));
+	relay_offer_memory(relay);
 	if (wire_decode_hello(frame->body, frame->length, &hello, err) < 0) {
 		relay->ops->write(port->channel, port->output.data, port->output.end);
 		return -1;
@@ -242,8 +243,8 @@ static int receive_stream_frame(struct relay *relay, const struct wire_frame *fr
 	}
 }
 
-static int receive_frame(struct relay *relay, const struct port *port,
-			 const struct wire_frame *frame, struct error *err)
+int relay_receive_frame(struct relay *relay, const struct port *port,
+			const struct wire_frame *frame, struct error *err)
 {
 	if (wire_port(frame->stream) != port - relay->ports)
 		return error_set(err, 0, "channel: frame of type %u for stream %u on port %td",
@@ -269,7 +270,7 @@ static int decode_input(struct relay *relay, struct port *port, struct error *er
 			return -1;
 		if (size == 0)
 			break;
-		if (receive_frame(relay, port, &frame, err) < 0)
+		if (relay_receive_frame(relay, port, &frame, err) < 0)
 			return -1;
 		used += size;
 	}
@@ -287,14 +288,15 @@ int relay_receive(struct relay *relay, struct port *port, bool *progress, struct
 {
 	size_t before = port->input_size;
 
-	while (port->input_size < sizeof(port->input)) {
+	if (port->memory)
+		return memory_receive(relay, port, progress, err);
+	while (port->readable && port->input_size < sizeof(port->input)) {
 		ssize_t n = relay->ops->read(port->channel, port->input + port->input_size,
 					     sizeof(port->input) - port->input_size);
 
 		if (n < 0)
 			return 1;
-		if (n == 0)
-			break;
+		port->readable = n > 0;
 		port->input_size += n;
 	}
 	if (port->input_size == before)

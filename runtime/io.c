@@ -138,6 +138,10 @@ static int receive_from_monitor(struct io *io, struct error *err)
 	while (count < WIRE_PORTS_MAX && fds[count] >= 0)
 		count++;
 	message.text[IO_TEXT_MAX - 1] = '\0';
+	if (message.op == IO_OPEN_CHANNEL && message.flags & IO_MEMORY && count) {
+		io->memory = steal_fd(&fds[--count]);
+		io->memory_below_4g = (uint64_t)message.memory_below_4g;
+	}
 	if (message.op == IO_OPEN_CHANNEL)
 		result = begin(io, message.text, fds, count, err);
 	else if (io_control_request(io, &message, fds, &why))
@@ -200,12 +204,10 @@ static int work(struct io *io, bool *again, struct error *err)
 	*again = false;
 	if (!io->ports_count)
 		return 0;
-	io_channel_take_replies(io);
 	if (io_channel_receive(io, err) || io_stream_update_all(io, again, err) ||
 	    io_sockets_update(io, again, err) || io_control_report_exits(io, err))
 		return -1;
-	io_channel_flush(io);
-	return 0;
+	return io_channel_flush(io, err);
 }
 
 /* Until the monitor (1) or the guest (0) is gone, or something failed (-1). */
@@ -294,7 +296,7 @@ static void wait_for_release(const struct io *io)
 int main(int argc, char **argv)
 {
 	struct io_message last = { .op = IO_CLOSED };
-	struct io io = { .monitor = IO_SOCKET_FD };
+	struct io io = { .monitor = IO_SOCKET_FD, .memory = -1 };
 	const char *config_path = NULL;
 	struct error err = { 0 };
 	int result;

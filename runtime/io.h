@@ -1,11 +1,12 @@
 /*
  * The io process, inside: what its files share. One thread runs everything here;
- * the share workers (share.h) reach it only through io_channel_reply.
+ * the share workers (share.h) only write replies to the channel (io_channel.c).
  *
  *	io.c		start, the event loop, the monitor's messages
  *	io_volumes.c	what config.json mounts of the host: shares, sockets, devices
  *	io_sockets.c	connections to sockets of the host
  *	io_channel.c	frames: output queue, decoding, dispatch
+ *	io_memory.c	the memory that the guest offers for shares
  *	io_stream.c	stdio: credit, buffers, the fds of the container
  *	io_control.c	control messages, replies, exits
  *	io_confine.c	what the process gives up before it meets the guest
@@ -14,6 +15,7 @@
 #define VXN_IO_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/stat.h>
@@ -42,8 +44,9 @@ struct io_chunk {
 /* A byte stream of the channel, with what waits for it and what came in part. */
 struct io_port {
 	struct channel *channel;
+	pthread_mutex_t lock; /* of the queue, and of writing to the channel */
 	struct io_chunk *queue_head, *queue_tail;
-	size_t queue_bytes;
+	atomic_size_t queue_bytes;
 	uint8_t *input;
 	size_t input_used;
 };
@@ -56,12 +59,15 @@ struct io_stream {
 	enum io_stream_kind kind;
 	struct io *io;
 
-	/* share: a request in reassembly, and bytes of credit the guest has used */
+	/*
+	 * share: a request in reassembly; bytes of credit the guest has used, and of
+	 * those, what is to be given back
+	 */
 	struct share *share;
 	size_t share_index; /* in io->shares */
 	uint8_t *request;
 	size_t request_size, request_capacity;
-	uint32_t share_used;
+	_Atomic uint32_t share_used, share_done;
 
 	struct socket_pump *pump; /* socket: a connection */
 
@@ -123,8 +129,10 @@ struct io {
 	int epoll;
 	struct io_port ports[WIRE_PORTS_MAX];
 	unsigned int ports_count; /* 0 = the channel is not open yet */
-	bool connected;		  /* HELLO received */
-	bool closing;		  /* the channel has ended or must end */
+	int memory;		  /* the guest's, until it has offered some; -1 = none */
+	uint64_t memory_below_4g;
+	bool connected; /* HELLO received */
+	bool closing;	/* the channel has ended or must end */
 
 	struct share_pool *pool;
 	struct io_stream *streams;
@@ -132,17 +140,11 @@ struct io {
 	struct io_process *processes;
 	struct io_pending *pending;
 
-	/* from the workers to the guest; under lock */
+	/* replies of the workers that are not on the channel yet; under lock */
 	pthread_mutex_t lock;
 	pthread_cond_t space;
-	struct io_chunk *replies_head, *replies_tail;
 	size_t replies_bytes;
-	struct io_credit_entry {
-		uint32_t stream, bytes;
-	} * credits;
-	size_t credits_count, credits_capacity;
-	bool stopping;
-	int wake; /* eventfd */
+	int wake; /* eventfd: there is more to do */
 
 	/* from the guest: a control message in parts */
 	char *control;
@@ -178,9 +180,8 @@ int io_channel_open(struct io *io, const char *spec, int *fds, size_t count, str
 int io_channel_send(struct io *io, uint8_t type, uint32_t stream, const void *body, size_t size,
 		    struct error *err); /* cuts bodies of CONTROL into frames */
 int io_channel_hello(struct io *io, struct error *err);
-void io_channel_flush(struct io *io);
+int io_channel_flush(struct io *io, struct error *err);
 int io_channel_receive(struct io *io, struct error *err);
-void io_channel_take_replies(struct io *io);
 extern const struct share_callbacks io_channel_share_callbacks;
 
 /* io_stream.c */

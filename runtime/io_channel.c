@@ -3,9 +3,9 @@
  * decoding and dispatch of what comes from it. Everything received is hostile:
  * any violation is an error that ends the VM.
  *
- * Replies of the share workers come in through a list under a lock. It is
- * bounded: a guest that asks for much and reads nothing makes its own workers
- * wait, and nothing else.
+ * The share workers write to the channel as well: what waits for a port, and
+ * writing to it, is under a lock. Their replies are bounded: a guest that asks for
+ * much and reads nothing makes its own workers wait, and nothing else.
  */
 #include "io.h"
 
@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "cleanup.h"
+#include "io_memory.h"
 
 #define INPUT_SIZE (WIRE_HEADER_SIZE + WIRE_BODY_MAX + (128u << 10))
 
@@ -34,16 +35,58 @@ static struct io_chunk *chunk_new(unsigned int port, size_t size)
 	return chunk;
 }
 
-static void queue_push(struct io *io, struct io_chunk *chunk)
+/* Replies stay counted until they are on the channel, or the bound would be none. */
+static void chunk_sent(struct io *io, struct io_port *port, struct io_chunk *chunk)
+{
+	port->queue_head = chunk->next;
+	if (!port->queue_head)
+		port->queue_tail = NULL;
+	atomic_fetch_sub(&port->queue_bytes, chunk->size);
+	if (chunk->reply) {
+		pthread_mutex_lock(&io->lock);
+		io->replies_bytes -= chunk->size;
+		if (io->replies_bytes <= IO_REPLIES_HIGH)
+			pthread_cond_broadcast(&io->space);
+		pthread_mutex_unlock(&io->lock);
+	}
+	free(chunk);
+}
+
+/* As far as the channel takes it, under the port's lock. */
+static int flush(struct io *io, struct io_port *port)
+{
+	while (port->queue_head) {
+		struct io_chunk *chunk = port->queue_head;
+		ssize_t n = channel_write(port->channel, chunk->bytes + chunk->done,
+					  chunk->size - chunk->done);
+
+		if (n <= 0)
+			return (int)n;
+		chunk->done += (size_t)n;
+		if (chunk->done == chunk->size)
+			chunk_sent(io, port, chunk);
+	}
+	return 0;
+}
+
+/* at_once: else with what else the caller has, by io_channel_flush. */
+static void queue_push(struct io *io, struct io_chunk *chunk, bool at_once)
 {
 	struct io_port *port = &io->ports[chunk->port];
+	bool failed;
 
+	pthread_mutex_lock(&port->lock);
 	if (port->queue_tail)
 		port->queue_tail->next = chunk;
 	else
 		port->queue_head = chunk;
 	port->queue_tail = chunk;
-	port->queue_bytes += chunk->size;
+	atomic_fetch_add(&port->queue_bytes, chunk->size);
+	failed = at_once && flush(io, port);
+	pthread_mutex_unlock(&port->lock);
+	/* what follows from it is the loop's */
+	if (failed)
+		eventfd_write(io->wake, 1);
 }
 
 int io_channel_send(struct io *io, uint8_t type, uint32_t stream, const void *body, size_t size,
@@ -63,7 +106,7 @@ int io_channel_send(struct io *io, uint8_t type, uint32_t stream, const void *bo
 		if (part)
 			memcpy(chunk->bytes + WIRE_HEADER_SIZE, from, part);
 		from += part;
-		queue_push(io, chunk);
+		queue_push(io, chunk, false);
 	} while (size);
 	return 0;
 }
@@ -82,9 +125,9 @@ int io_channel_hello(struct io *io, struct error *err)
 	return io_channel_send(io, WIRE_HELLO, 0, body, sizeof(body), err);
 }
 
-/* The frames of a message of a share, NULL without memory. */
-static struct io_chunk *frame_message(const struct io_stream *stream, const struct iovec *iov,
-				      int count)
+/* Cuts a message into frames. */
+static struct io_chunk *chunk_of_message(const struct io_stream *stream, const struct iovec *iov,
+					 int count)
 {
 	size_t size = 0, frames, at = 0, left;
 	struct io_chunk *chunk;
@@ -125,27 +168,23 @@ static struct io_chunk *frame_message(const struct io_stream *stream, const stru
 	return chunk;
 }
 
-/* Called by the workers, and by the thread that watches the host. */
+/*
+ * Called by the workers, and by the thread that watches the host, which write to the
+ * channel themselves: a thread less to be woken.
+ */
 static void pass_on(struct io_stream *stream, const struct iovec *iov, int count, bool wait)
 {
-	struct io_chunk *chunk = frame_message(stream, iov, count);
+	struct io_chunk *chunk = chunk_of_message(stream, iov, count);
 	struct io *io = stream->io;
-	uint64_t one = 1;
 
 	if (!chunk)
 		abort(); /* the guest would wait for this reply, or believe what is not true, for ever */
 	pthread_mutex_lock(&io->lock);
-	while (wait && io->replies_bytes > IO_REPLIES_HIGH && !io->stopping)
+	while (wait && io->replies_bytes > IO_REPLIES_HIGH)
 		pthread_cond_wait(&io->space, &io->lock);
-	if (io->replies_tail)
-		io->replies_tail->next = chunk;
-	else
-		io->replies_head = chunk;
-	io->replies_tail = chunk;
 	io->replies_bytes += chunk->size;
 	pthread_mutex_unlock(&io->lock);
-	if (write(io->wake, &one, sizeof(one)) < 0)
-		return; /* the counter is full: it is awake */
+	queue_push(io, chunk, true);
 }
 
 static void reply_from_share(void *cookie, const struct iovec *iov, int count)
@@ -158,32 +197,28 @@ static void notify_from_share(void *cookie, const struct iovec *iov, int count)
 	pass_on(cookie, iov, count, false);
 }
 
+/*
+ * Credit goes back a quarter of the window at a time: a frame for each request
+ * would wake the guest twice for it.
+ */
 static void request_done(void *cookie, size_t size)
 {
 	struct io_stream *stream = cookie;
-	struct io *io = stream->io;
-	uint64_t one = 1;
-	size_t i;
+	uint32_t bytes = atomic_fetch_add(&stream->share_done, (uint32_t)size) + (uint32_t)size;
+	struct io_chunk *chunk;
 
-	pthread_mutex_lock(&io->lock);
-	for (i = 0; i < io->credits_count; i++)
-		if (io->credits[i].stream == stream->id)
-			break;
-	if (i == io->credits_count) {
-		if (i == io->credits_capacity) {
-			size_t capacity = i ? 2 * i : 16;
-
-			io->credits = realloc(io->credits, capacity * sizeof(*io->credits));
-			if (!io->credits)
-				abort();
-			io->credits_capacity = capacity;
-		}
-		io->credits[io->credits_count++] = (struct io_credit_entry){ .stream = stream->id };
-	}
-	io->credits[i].bytes += (uint32_t)size;
-	pthread_mutex_unlock(&io->lock);
-	if (write(io->wake, &one, sizeof(one)) < 0)
+	if (bytes < WIRE_SHARE_WINDOW / 4)
 		return;
+	bytes = atomic_exchange(&stream->share_done, 0);
+	if (!bytes)
+		return; /* another worker has seen as much */
+	atomic_fetch_sub(&stream->share_used, bytes);
+	chunk = chunk_new(wire_port(stream->id), WIRE_HEADER_SIZE + 4);
+	if (!chunk)
+		abort();
+	wire_encode_header(chunk->bytes, WIRE_CREDIT, 0, stream->id, 4);
+	wire_encode_credit(chunk->bytes + WIRE_HEADER_SIZE, bytes);
+	queue_push(stream->io, chunk, true);
 }
 
 const struct share_callbacks io_channel_share_callbacks = {
@@ -192,83 +227,28 @@ const struct share_callbacks io_channel_share_callbacks = {
 	.request_done = request_done,
 };
 
-static void return_share_credit(struct io *io, const struct io_credit_entry *entry)
+/* read and write of a channel tell by EPROTO that the guest has broken it. */
+static int channel_failed(struct io *io, unsigned int port, int errnum, struct error *err)
 {
-	struct io_stream *stream = io_stream_find(io, entry->stream);
-	uint8_t body[4];
-
-	if (!stream)
-		return;
-	stream->share_used -= entry->bytes;
-	wire_encode_credit(body, entry->bytes);
-	io_channel_send(io, WIRE_CREDIT, entry->stream, body, sizeof(body), NULL);
+	if (errnum == EPROTO)
+		return error_set(err, 0, "the guest broke the rings of port %u", port);
+	io->closing = true;
+	return 0;
 }
 
-void io_channel_take_replies(struct io *io)
+int io_channel_flush(struct io *io, struct error *err)
 {
-	struct io_credit_entry credits[64];
-	struct io_chunk *chunk;
-	size_t count;
+	for (unsigned int i = 0; i < io->ports_count; i++) {
+		int failed, errnum;
 
-	pthread_mutex_lock(&io->lock);
-	chunk = io->replies_head;
-	io->replies_head = io->replies_tail = NULL;
-	count = io->credits_count < 64 ? io->credits_count : 64;
-	if (count)
-		memcpy(credits, io->credits, count * sizeof(*credits));
-	io->credits_count -= count;
-	if (io->credits_count)
-		memmove(io->credits, io->credits + count, io->credits_count * sizeof(*credits));
-	pthread_mutex_unlock(&io->lock);
-	while (chunk) {
-		struct io_chunk *next = chunk->next;
-
-		chunk->next = NULL;
-		queue_push(io, chunk);
-		chunk = next;
+		pthread_mutex_lock(&io->ports[i].lock);
+		failed = flush(io, &io->ports[i]);
+		errnum = errno;
+		pthread_mutex_unlock(&io->ports[i].lock);
+		if (failed && channel_failed(io, i, errnum, err))
+			return -1;
 	}
-	for (size_t i = 0; i < count; i++)
-		return_share_credit(io, &credits[i]);
-}
-
-/* Replies stay counted until they are on the channel, or the bound would be none. */
-static void chunk_sent(struct io *io, struct io_port *port, struct io_chunk *chunk)
-{
-	port->queue_head = chunk->next;
-	if (!port->queue_head)
-		port->queue_tail = NULL;
-	port->queue_bytes -= chunk->size;
-	if (chunk->reply) {
-		pthread_mutex_lock(&io->lock);
-		io->replies_bytes -= chunk->size;
-		if (io->replies_bytes <= IO_REPLIES_HIGH)
-			pthread_cond_broadcast(&io->space);
-		pthread_mutex_unlock(&io->lock);
-	}
-	free(chunk);
-}
-
-static void flush(struct io *io, struct io_port *port)
-{
-	while (port->queue_head) {
-		struct io_chunk *chunk = port->queue_head;
-		ssize_t n = channel_write(port->channel, chunk->bytes + chunk->done,
-					  chunk->size - chunk->done);
-
-		if (n < 0)
-			io->closing = true;
-		if (n <= 0)
-			return;
-		chunk->done += (size_t)n;
-		if (chunk->done == chunk->size)
-			chunk_sent(io, port, chunk);
-	}
-}
-
-void io_channel_flush(struct io *io)
-{
-	for (unsigned int i = 0; i < io->ports_count; i++)
-		flush(io, &io->ports[i]);
+	return 0;
 }
 
 static int receive_hello(struct io *io, const struct wire_frame *frame, struct error *err)
@@ -320,6 +300,8 @@ static int dispatch(struct io *io, unsigned int port, const struct wire_frame *f
 	if (!io->connected)
 		return error_set(err, 0, "the guest sent a frame of type %u before HELLO",
 				 frame->type);
+	if (control && frame->type == WIRE_MEMORY)
+		return io_memory_offered(io, frame->body, err);
 	if (control && frame->type == WIRE_CONTROL)
 		return receive_control(io, frame, err);
 	if (port == WIRE_PORT_STDIO && frame->type == WIRE_CONTROL)
@@ -365,10 +347,8 @@ static int receive(struct io *io, struct io_port *port, struct error *err)
 		ssize_t n = channel_read(port->channel, port->input + port->input_used,
 					 INPUT_SIZE - port->input_used);
 
-		if (n < 0) {
-			io->closing = true;
-			return 0;
-		}
+		if (n < 0)
+			return channel_failed(io, (unsigned int)(port - io->ports), errno, err);
 		if (n == 0)
 			return 0;
 		port->input_used += (size_t)n;
@@ -395,6 +375,7 @@ int io_channel_open(struct io *io, const char *spec, int *fds, size_t count, str
 	for (unsigned int i = 0; i < ports; i++) {
 		struct io_port *port = &io->ports[i];
 
+		pthread_mutex_init(&port->lock, NULL);
 		port->input = malloc(INPUT_SIZE);
 		if (!port->input || !io->control)
 			return error_set(err, ENOMEM, "allocate the channel's buffers");

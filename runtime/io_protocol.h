@@ -20,7 +20,10 @@
 
 enum io_op {
 	/* monitor to io */
-	/* text: channel spec; fds: its ports, or none. The guest may be booting already. */
+	/*
+	 * text: channel spec; fds: its ports, or none, and with IO_MEMORY the guest's memory
+	 * (vm.h, vm_memory). The guest may be booting already.
+	 */
 	IO_OPEN_CHANNEL = 1,
 	IO_CREATE, /* seq, process, text: container id; fds: stdin, stdout, stderr, or pty */
 	IO_START,  /* seq, process: the container's first, text: container id */
@@ -37,11 +40,13 @@ enum io_op {
 
 #define IO_TERMINAL 0x1
 #define IO_ALL	    0x2
+#define IO_MEMORY   0x4
 
 struct io_message {
 	uint32_t op;
 	uint32_t process;
 	uint64_t seq;
+	uint64_t memory_below_4g;
 	int32_t value;
 	uint32_t flags;
 	uint16_t width, height;

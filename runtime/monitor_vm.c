@@ -141,8 +141,9 @@ static int io_last_words(const struct monitor *monitor, struct error *err)
 int monitor_boot(struct monitor *monitor, struct error *err)
 {
 	struct io_message open_channel = { .op = IO_OPEN_CHANNEL };
-	int ports[VM_PORTS_MAX];
-	size_t ports_count;
+	int fds[VM_PORTS_MAX + 1];
+	struct vm_memory memory = { .fd = -1 };
+	size_t count;
 	int result;
 	unsigned char uuid[VM_UUID_SIZE];
 	char name[96];
@@ -170,10 +171,15 @@ int monitor_boot(struct monitor *monitor, struct error *err)
 	if (monitor->backend->create(&config, &monitor->vm, err))
 		return -1;
 	monitor_stage(monitor, "made");
-	ports_count = monitor->backend->channel(monitor->vm, open_channel.text, ports);
-	result = monitor_io_send(monitor, &open_channel, ports, ports_count, err);
-	for (size_t i = 0; i < ports_count; i++)
-		close(ports[i]);
+	count = monitor->backend->channel(monitor->vm, open_channel.text, fds, &memory);
+	if (memory.fd >= 0) {
+		open_channel.flags = IO_MEMORY;
+		open_channel.memory_below_4g = memory.below_4g;
+		fds[count++] = memory.fd;
+	}
+	result = monitor_io_send(monitor, &open_channel, fds, count, err);
+	for (size_t i = 0; i < count; i++)
+		close(fds[i]);
 	if (result)
 		return io_last_words(monitor, err);
 	/* the guest's kernel boots while its channel is opened */

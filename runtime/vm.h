@@ -37,6 +37,15 @@ enum vm_end {
 	VM_FAILED,  /* its hypervisor gave up; the console has its words */
 };
 
+/*
+ * The guest's memory as a file: its first bytes are at the guest's address 0, what is
+ * behind below_4g at 4 GiB.
+ */
+struct vm_memory {
+	int fd; /* -1 = it cannot be shared with the guest */
+	uint64_t below_4g;
+};
+
 struct vm_backend {
 	const char *name;
 
@@ -82,10 +91,11 @@ struct vm_backend {
 
 	/*
 	 * What the io process opens as the channel (channel.h), and the fds of its
-	 * ports, the caller's from now on. Returns how many; 0: it has one port,
-	 * which the spec describes. To be called once.
+	 * ports, the caller's from now on, as is memory->fd. Returns how many; 0: it has
+	 * one port, which the spec describes. To be called once.
 	 */
-	size_t (*channel)(struct vm *vm, char spec[VM_CHANNEL_SPEC_MAX], int ports[VM_PORTS_MAX]);
+	size_t (*channel)(struct vm *vm, char spec[VM_CHANNEL_SPEC_MAX], int ports[VM_PORTS_MAX],
+			  struct vm_memory *memory);
 
 	/* Ends the VM at once, in whatever state, and frees vm. */
 	int (*destroy)(struct vm *vm, struct error *err);

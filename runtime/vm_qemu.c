@@ -12,6 +12,7 @@
 #include "vm.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <poll.h>
 #include <signal.h>
@@ -31,6 +32,8 @@
 /* Memory without which the kernel does not boot, and for one port more. */
 #define PORTS_FROM_MIB 32
 #define MIB_FOR_PORT   4
+/* A guest of this much has two huge pages for its shares, and then one port is enough for them. */
+#define SHARED_FROM_MIB 128
 /* isa-debug-exit: writing V ends QEMU with status 2V+1; guest/boot.c writes 42. */
 #define POWER_OFF_STATUS 85
 /* Between the end of its socket and its own. */
@@ -40,10 +43,12 @@ struct vm {
 	struct qemu_process qemu;
 	size_t ports_count;
 	int ports[VM_PORTS_MAX]; /* the io process's ends, -1 = handed over */
-	int events;		 /* epoll: QEMU's end, and its messages */
-	bool restored;		 /* from a template */
-	bool booted;		 /* to become one */
-	bool asked_to_end;	 /* shutdown */
+	int memory;	   /* the guest's, if it is to share some; -1 = none, or handed over */
+	uint64_t below_4g; /* of that; vm.h */
+	int events;	   /* epoll: QEMU's end, and its messages */
+	bool restored;	   /* from a template */
+	bool booted;	   /* to become one */
+	bool asked_to_end; /* shutdown */
 	enum vm_end end;
 };
 
@@ -105,6 +110,7 @@ static void vm_free(struct vm *vm)
 {
 	qemu_process_end(&vm->qemu);
 	close_ports(vm->ports, vm->ports_count);
+	cleanup_close_(&vm->memory);
 	cleanup_close_(&vm->events);
 	free(vm);
 }
@@ -124,6 +130,11 @@ static void explain(const struct vm *vm, const char *qemu, struct error *err)
 		  words[0] ? words : "it says nothing");
 }
 
+static bool shares_memory(const struct vm_config *config)
+{
+	return config->shares && config->memory_mib >= SHARED_FROM_MIB;
+}
+
 /*
  * One port for control, one for stdio, the others for shares. Each takes half a
  * MiB of the guest's memory (buffers of its driver), so a small one gets fewer.
@@ -132,6 +143,8 @@ static size_t count_ports(const struct vm_config *config)
 {
 	size_t wanted = WIRE_PORT_STDIO + 1 + config->shares, most = 1;
 
+	if (shares_memory(config))
+		return WIRE_PORT_MEMORY + 1;
 	if (config->memory_mib > PORTS_FROM_MIB + MIB_FOR_PORT)
 		most = (config->memory_mib - PORTS_FROM_MIB) / MIB_FOR_PORT;
 	if (most > VM_PORTS_MAX)
@@ -156,9 +169,11 @@ static int make_ports(struct vm *vm, size_t wanted, int *theirs, struct error *e
 
 static int make_memory(const struct vm_config *config, struct error *err)
 {
-	int fd = memfd_create("vxn-guest", MFD_CLOEXEC);
+	int fd = memfd_create("vxn-guest", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 
-	if (fd >= 0 && !ftruncate(fd, (off_t)(config->memory_mib << 20)))
+	/* what QEMU cannot take away, the io process can rely on */
+	if (fd >= 0 && !ftruncate(fd, (off_t)(config->memory_mib << 20)) &&
+	    !fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW))
 		return fd;
 	error_set(err, errno, "make a file for the guest's memory");
 	cleanup_close_(&fd);
@@ -205,6 +220,7 @@ static int start(struct vm *vm, const struct vm_config *config, const struct qem
 	struct qemu_command command;
 	struct error why = { 0 };
 
+	command.shares_memory = shares_memory(config);
 	qemu_command_make(&command, config, machine, ports, kvm, false);
 	if (template && qemu_template_name(template, config->settings, &command, &why))
 		log_info("no template of %s: %s", whose, why.message);
@@ -214,6 +230,10 @@ static int start(struct vm *vm, const struct vm_config *config, const struct qem
 	if (memory < 0 || start_process(vm, config, &command, memory,
 					vm->restored ? template->memory : -1, kvm, err))
 		return -1;
+	vm->below_4g = machine->below_4g;
+	vm->memory = command.shares_memory ? fcntl(memory, F_DUPFD_CLOEXEC, 0) : -1;
+	if (command.shares_memory && vm->memory < 0)
+		return error_set(err, errno, "keep the guest's memory");
 	if (vm->restored)
 		return qemu_template_restore(template, &vm->qemu, err);
 	vm->booted = template && template->name[0];
@@ -225,6 +245,7 @@ static int start(struct vm *vm, const struct vm_config *config, const struct qem
 static void undo_start(struct vm *vm)
 {
 	qemu_process_end(&vm->qemu);
+	cleanup_close_(&vm->memory);
 	close_ports(vm->ports, vm->ports_count);
 }
 
@@ -281,7 +302,7 @@ static int qemu_create(const struct vm_config *config, struct vm **result, struc
 	vm = calloc(1, sizeof(*vm));
 	if (!vm)
 		return error_set(err, ENOMEM, "start QEMU");
-	*vm = (struct vm){ .qemu = QEMU_PROCESS_NONE, .events = -1 };
+	*vm = (struct vm){ .qemu = QEMU_PROCESS_NONE, .memory = -1, .events = -1 };
 	vm->events = epoll_create1(EPOLL_CLOEXEC);
 	if (vm->events < 0)
 		error_set(err, errno, "epoll_create1");
@@ -404,8 +425,10 @@ static int qemu_console_fd(struct vm *vm)
 	return vm->qemu.console;
 }
 
-static size_t qemu_channel(struct vm *vm, char spec[VM_CHANNEL_SPEC_MAX], int ports[VM_PORTS_MAX])
+static size_t qemu_channel(struct vm *vm, char spec[VM_CHANNEL_SPEC_MAX], int ports[VM_PORTS_MAX],
+			   struct vm_memory *memory)
 {
+	*memory = (struct vm_memory){ .fd = steal_fd(&vm->memory), .below_4g = vm->below_4g };
 	snprintf(spec, VM_CHANNEL_SPEC_MAX, "socket:");
 	for (size_t i = 0; i < vm->ports_count; i++)
 		ports[i] = steal_fd(&vm->ports[i]);

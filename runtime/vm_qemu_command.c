@@ -16,11 +16,15 @@
 #define BALLOON ",deflate-on-oom=on"
 /* The guest's memory is a file, so that it can be kept, and filled before QEMU begins. */
 #define MEMORY ",memory-backend=memory"
+/* What it shares with the io process is two pages of 2 MiB. */
+#define SHARED_MEMORY " hugepages=2 vxn.memory"
 
 const struct qemu_machine qemu_machines[QEMU_MACHINES] = {
-	{ "microvm,acpi=off" MEMORY, "virtio-serial-device", "virtio-balloon-device" BALLOON },
+	{ "microvm,acpi=off" MEMORY, "virtio-serial-device", "virtio-balloon-device" BALLOON,
+	  3ull << 30 },
 	/* where QEMU was built without it */
-	{ "q35,acpi=off" MEMORY, "virtio-serial-pci", "virtio-balloon-pci" BALLOON },
+	{ "q35,acpi=off,max-ram-below-4g=2G" MEMORY, "virtio-serial-pci",
+	  "virtio-balloon-pci" BALLOON, 2ull << 30 },
 };
 
 static void add(struct qemu_command *command, const char *option, const char *value)
@@ -51,8 +55,9 @@ static void add_ports(struct qemu_command *command, const struct qemu_machine *m
 
 static void add_kernel(struct qemu_command *command, size_t ports, unsigned long tsc_khz)
 {
-	int used = snprintf(command->append, sizeof(command->append), "%s vxn.ports=%zu",
-			    KERNEL_COMMAND_LINE, ports);
+	int used =
+		snprintf(command->append, sizeof(command->append), "%s vxn.ports=%zu%s",
+			 KERNEL_COMMAND_LINE, ports, command->shares_memory ? SHARED_MEMORY : "");
 
 	/* calibration by the PIT costs time, and fails at times under emulation */
 	if (tsc_khz)

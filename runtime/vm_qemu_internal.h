@@ -63,6 +63,7 @@ int qmp_receive(struct qmp *qmp, int timeout_ms, struct json **message, struct e
 
 struct qemu_machine {
 	const char *type, *serial, *balloon;
+	uint64_t below_4g; /* memory beyond that has addresses from 4 GiB on */
 };
 
 /* In the order in which they are tried. */
@@ -71,7 +72,8 @@ extern const struct qemu_machine qemu_machines[QEMU_MACHINES];
 struct qemu_command {
 	const char *words[QEMU_ARGUMENTS_MAX]; /* ends with NULL */
 	size_t count;
-	size_t described; /* the words from here on say what the machine is, not whose */
+	bool shares_memory; /* to be set before: the guest is to offer some of its memory (wire.h) */
+	size_t described;   /* the words from here on say what the machine is, not whose */
 	char memory[24], vcpus[16], uuid[37], append[256], serial[64], object[128];
 	struct {
 		char chardev[96], device[160];

@@ -371,9 +371,11 @@ static int xen_console_fd(struct vm *vm)
 	return vm->console;
 }
 
-static size_t xen_channel(struct vm *vm, char spec[VM_CHANNEL_SPEC_MAX], int ports[VM_PORTS_MAX])
+static size_t xen_channel(struct vm *vm, char spec[VM_CHANNEL_SPEC_MAX], int ports[VM_PORTS_MAX],
+			  struct vm_memory *memory)
 {
 	(void)ports;
+	memory->fd = -1;
 	snprintf(spec, VM_CHANNEL_SPEC_MAX, "vchan:%u", vm->domid);
 	return 0;
 }

@@ -25,6 +25,7 @@ static const struct frame_rule frame_rules[] = {
 	[WIRE_END] = { "END", 0, 0, 0, true },
 	[WIRE_RESET] = { "RESET", 0, 0, 0, true },
 	[WIRE_CREDIT] = { "CREDIT", 4, 4, 0, true },
+	[WIRE_MEMORY] = { "MEMORY", WIRE_MEMORY_SIZE, WIRE_MEMORY_SIZE, 0, false },
 };
 
 static uint16_t get_u16(const uint8_t *p)
@@ -141,6 +142,18 @@ int wire_decode_hello(const uint8_t *body, size_t size, struct wire_hello *hello
 		return error_set(err, 0, "channel: the other side speaks version %u, this one %u",
 				 hello->version, WIRE_VERSION);
 	return 0;
+}
+
+void wire_encode_memory(uint8_t out[WIRE_MEMORY_SIZE], const uint64_t parts[2])
+{
+	put_u64(out, parts[0]);
+	put_u64(out + 8, parts[1]);
+}
+
+void wire_decode_memory(const uint8_t body[WIRE_MEMORY_SIZE], uint64_t parts[2])
+{
+	parts[0] = get_u64(body);
+	parts[1] = get_u64(body + 8);
 }
 
 void wire_encode_credit(uint8_t out[4], uint32_t bytes)

@@ -11,7 +11,7 @@
  *	u8  type      enum wire_type
  *	u8  flags     WIRE_MORE or 0
  *	u16 reserved  0
- *	u32 stream    0 for HELLO and CONTROL
+ *	u32 stream    0 for HELLO, CONTROL and MEMORY
  *
  * Conversation: the host sends HELLO, the guest answers HELLO; nothing else may
  * come first. CONTROL carries the JSON texts of control.h. Every other stream
@@ -19,12 +19,18 @@
  * in the life of a VM.
  *
  * Ports: an id's upper eight bits are the port that all of the stream's frames
- * take, so that bulk on one does not delay what is on another. HELLO and CONTROL
- * take port 0, but for exits, which take the port of the process's stdio, in one
+ * take, so that bulk on one does not delay what is on another. HELLO, MEMORY and
+ * CONTROL take port 0, but for exits, which take the port of the process's stdio, in one
  * frame each, behind its output. Between ports there is no order: for a stream of
  * stdio the host sends nothing before the guest has answered the request that
  * announced it, and it takes a process's exit to come after the answers to all
  * requests about that process.
+ *
+ * MEMORY: where the hypervisor lets the host reach the guest's memory, the guest may
+ * offer two parts of it, each of WIRE_MEMORY_PART bytes, behind its HELLO. What it
+ * sends on WIRE_PORT_MEMORY from then on, and what it is sent there, are frames as
+ * before, but in the rings of that memory (ring.h); a byte through the port itself,
+ * of any value, tells the other side to look at them.
  *
  * Kinds of streams:
  *  - stdio: DATA one way (stdin to the guest; stdout, stderr from it), or both
@@ -65,6 +71,10 @@
 #define WIRE_PORT_SHIFT	   24
 #define WIRE_STREAM_NUMBER ((1u << WIRE_PORT_SHIFT) - 1)
 
+/* The port whose stream goes through memory of the guest once it has offered that. */
+#define WIRE_PORT_MEMORY (WIRE_PORT_STDIO + 1)
+#define WIRE_MEMORY_PART (2u << 20)
+
 #define WIRE_STDIO_WINDOW (256u << 10)
 #define WIRE_SHARE_WINDOW (4u << 20)
 /* At least a few of the largest: a name of 255 bytes. */
@@ -85,6 +95,7 @@ enum wire_type {
 	WIRE_END = 4,
 	WIRE_RESET = 5,
 	WIRE_CREDIT = 6, /* body: u32, bytes given back */
+	WIRE_MEMORY = 7, /* from the guest, once: two u64, physical addresses */
 };
 
 #define WIRE_MORE 0x01 /* the message goes on in the next frame of this stream */
@@ -133,6 +144,11 @@ void wire_encode_hello(uint8_t out[WIRE_HELLO_SIZE], const struct wire_hello *he
 /* Fails when the size is wrong; names both versions when they differ. */
 int wire_decode_hello(const uint8_t *body, size_t size, struct wire_hello *hello,
 		      struct error *err);
+
+#define WIRE_MEMORY_SIZE 16
+
+void wire_encode_memory(uint8_t out[WIRE_MEMORY_SIZE], const uint64_t parts[2]);
+void wire_decode_memory(const uint8_t body[WIRE_MEMORY_SIZE], uint64_t parts[2]);
 
 void wire_encode_credit(uint8_t out[4], uint32_t bytes);
 uint32_t wire_decode_credit(const uint8_t body[4]);

@@ -21,6 +21,7 @@
 
 #include "control.h"
 #include "guest/boot.h"
+#include "guest/relay.h"
 #include "wire.h"
 
 /* How far it behaves well before it begins. */
@@ -443,6 +444,106 @@ static void send_socket_data_to_listener(void)
 	ask_for_connection(0);
 }
 
+static void offer(uint64_t first, uint64_t second)
+{
+	uint8_t body[WIRE_MEMORY_SIZE];
+
+	wire_encode_memory(body, (const uint64_t[]){ first, second });
+	send_frame(WIRE_MEMORY, 0, 0, body, sizeof(body));
+}
+
+static void offer_unaligned(void)
+{
+	offer(64 * WIRE_MEMORY_PART, 65 * WIRE_MEMORY_PART + 4096);
+}
+
+static void offer_beyond(void)
+{
+	offer(64 * WIRE_MEMORY_PART, 1ull << 40);
+}
+
+static void offer_wrapping(void)
+{
+	offer(UINT64_MAX - WIRE_MEMORY_PART + 1, 64 * WIRE_MEMORY_PART);
+}
+
+static void offer_twice(void)
+{
+	offer(64 * WIRE_MEMORY_PART, 65 * WIRE_MEMORY_PART);
+	offer(66 * WIRE_MEMORY_PART, 67 * WIRE_MEMORY_PART);
+}
+
+/* As vxn-init does it. The host then looks into the rings at each byte through the port. */
+static struct relay *share_memory(void)
+{
+	static _Alignas(struct relay) uint8_t space[sizeof(struct relay)];
+	struct relay *relay = (void *)space;
+
+	relay_prepare_memory(relay);
+	offer(relay->offer[0], relay->offer[1]);
+	return relay;
+}
+
+static void look_at_rings(void)
+{
+	send_bytes(options.ports > WIRE_PORT_MEMORY ? WIRE_PORT_MEMORY : WIRE_PORT_CONTROL, "", 1);
+}
+
+static void claim_too_much(void)
+{
+	struct relay *relay = share_memory();
+
+	if (relay->offers)
+		atomic_store(&relay->rings.to_host.shared->produced, WIRE_MEMORY_PART);
+	look_at_rings();
+}
+
+/* What has been read already is offered again. */
+static void go_back(void)
+{
+	struct relay *relay = share_memory();
+
+	if (relay->offers)
+		atomic_store(&relay->rings.to_host.shared->produced, UINT64_MAX);
+	look_at_rings();
+}
+
+/* More consumed than there ever was shows when the host writes: the answer to INIT. */
+static void consume_too_much(void)
+{
+	struct relay *relay = share_memory();
+	const struct fuse_in_header header = {
+		.len = sizeof(header) + sizeof(struct fuse_init_in),
+		.opcode = FUSE_INIT,
+		.unique = 2,
+		.nodeid = FUSE_ROOT_ID,
+	};
+	const struct fuse_init_in init = { .major = FUSE_KERNEL_VERSION, .minor = 36 };
+	uint8_t frame[WIRE_HEADER_SIZE];
+
+	if (relay->offers) {
+		wire_encode_header(frame, WIRE_DATA, 0, share(), header.len);
+		ring_put(&relay->rings.to_host, 0, frame, sizeof(frame));
+		ring_put(&relay->rings.to_host, sizeof(frame), &header, sizeof(header));
+		ring_put(&relay->rings.to_host, sizeof(frame) + sizeof(header), &init,
+			 sizeof(init));
+		atomic_store(&relay->rings.to_guest.shared->consumed, 1);
+		ring_produce(&relay->rings.to_host, sizeof(frame) + header.len);
+	}
+	look_at_rings();
+}
+
+static void put_no_frame(void)
+{
+	struct relay *relay = share_memory();
+
+	if (relay->offers) {
+		ring_put(&relay->rings.to_host, 0, "these are no frames of rings", 28);
+		ring_produce(&relay->rings.to_host, 28);
+	}
+	look_at_rings();
+}
+
 static void flood_frames(void)
 {
 	for (;;)
@@ -455,6 +556,15 @@ static const struct behaviour {
 	void (*run)(void);
 } behaviours[] = {
 	{ "silent", AT_BOOT, be_silent },
+	{ "memory-unaligned", AFTER_HELLO, offer_unaligned },
+	{ "memory-beyond", AFTER_HELLO, offer_beyond },
+	{ "memory-wrapping", AFTER_HELLO, offer_wrapping },
+	{ "memory-twice", AFTER_HELLO, offer_twice },
+	{ "memory-first", BEFORE_HELLO, offer_unaligned },
+	{ "ring-too-much", AFTER_HELLO, claim_too_much },
+	{ "ring-back", AFTER_HELLO, go_back },
+	{ "ring-no-frame", AFTER_HELLO, put_no_frame },
+	{ "ring-consumed", AFTER_CREATE, consume_too_much },
 	{ "tick", AT_BOOT, tick },
 	{ "power-off", AT_BOOT, power_off },
 	{ "panic", AT_BOOT, end_init },

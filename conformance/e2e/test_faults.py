@@ -484,6 +484,16 @@ VIOLATIONS = {
     "fuse-name": ("FUSE",),
     "fuse-path": ("FUSE",),
     "fuse-huge": ("guest",),
+    # Where a guest shares no memory (Xen), all are refused as offers.
+    "memory-unaligned": ("the guest offered memory",),
+    "memory-beyond": ("the guest offered memory",),
+    "memory-wrapping": ("the guest offered memory",),
+    "memory-twice": ("the guest",),
+    "memory-first": ("before HELLO",),
+    "ring-too-much": ("the guest", "rings"),
+    "ring-back": ("the guest", "rings"),
+    "ring-consumed": ("the guest", "rings"),
+    "ring-no-frame": ("the guest",),
 }
 WHILE_RUNNING = {
     "running-power-off": ("powered",),

@@ -43,7 +43,11 @@ static const struct frame_case {
 	{ WIRE_CREDIT, 0, 0, 4, false },
 	{ WIRE_CREDIT, WIRE_MORE, 3, 4, false },
 	{ 0, 0, 0, 0, false },
-	{ 7, 0, 1, 0, false },
+	{ WIRE_MEMORY, 0, 0, WIRE_MEMORY_SIZE, true },
+	{ WIRE_MEMORY, 0, 0, WIRE_MEMORY_SIZE - 1, false },
+	{ WIRE_MEMORY, 0, 1, WIRE_MEMORY_SIZE, false },
+	{ WIRE_MEMORY, WIRE_MORE, 0, WIRE_MEMORY_SIZE, false },
+	{ 8, 0, 1, 0, false },
 	{ 255, 0, 1, 0, false },
 };
 
