@@ -10,8 +10,9 @@
 #include "error.h"
 
 /*
- * AUTO: a second; names and directories for long where the host's changes are
- * seen (share_watch.h). ALWAYS: files too. NONE: not at all.
+ * AUTO: a second; where the host's changes are seen (share_watch.h) names and
+ * directories for long, files for up to a minute. ALWAYS: files for long, too.
+ * NONE: not at all.
  */
 enum share_cache { SHARE_CACHE_AUTO, SHARE_CACHE_ALWAYS, SHARE_CACHE_NONE };
 

@@ -4,17 +4,21 @@
  * to have the patch for that (guest/kernel-fuse.patch), without which a reply that is
  * under way can come after the news that it is old.
  *
- * Attributes of files are believed for long with SHARE_CACHE_ALWAYS alone: what
- * the host stores through a mapping, fanotify tells nobody, nor that a file has
- * got one more name, elsewhere, by which it may be written to.
+ * Of files there is more that fanotify tells nobody: what the host stores through
+ * a mapping, and that one has got another name, elsewhere, by which it may be
+ * written to. SHARE_CACHE_ALWAYS does without; else attributes of files are
+ * believed the longer the longer ago their last change is, as NFS does it.
  */
 #include "share_internal.h"
 
 #include <linux/magic.h>
 #include <sys/vfs.h>
+#include <time.h>
 
 #define LONG  3600.0
 #define SHORT 1.0
+/* Of a file that the host's unseen hands may change; a tenth of its age lies between. */
+#define AGED_MAX 60.0
 
 /* Not upstream, see guest/kernel-fuse.patch. */
 #define FUSE_EXPIRES_ALL (1ull << 62)
@@ -36,26 +40,43 @@ static bool is_covered(const struct share_node *node)
 	return atomic_load(&node->covered) == share_watch_generation(node->share->watch);
 }
 
+static double seconds_since(const struct timespec *then, const struct timespec *now)
+{
+	return (double)(now->tv_sec - then->tv_sec) + (double)(now->tv_nsec - then->tv_nsec) / 1e9;
+}
+
+static double aged_timeout(const struct stat *st)
+{
+	struct timespec now;
+	double age, changed;
+
+	clock_gettime(CLOCK_REALTIME_COARSE, &now);
+	age = seconds_since(&st->st_mtim, &now);
+	changed = seconds_since(&st->st_ctim, &now);
+	if (changed < age)
+		age = changed;
+	return age < 10 * SHORT ? SHORT : age > 10 * AGED_MAX ? AGED_MAX : age / 10;
+}
+
 double share_attr_timeout(struct share_node *node, const struct stat *st)
 {
 	const struct share *share = node->share;
 	double timeout = short_timeout(share);
+	double long_timeout = share->cache == SHARE_CACHE_ALWAYS ? LONG : aged_timeout(st);
 
 	if (!share->long_lived)
 		return timeout;
 	if (S_ISDIR(st->st_mode))
 		return share_watch_holds(node) ? LONG : timeout;
-	if (share->cache != SHARE_CACHE_ALWAYS)
-		return timeout;
 	if (share_watch_holds(node))
-		return LONG;
+		return long_timeout;
 	/* a directory's mark does not report what is done by a name elsewhere */
 	if (st->st_nlink > 1 || !is_covered(node)) {
 		if (node->type == S_IFREG && share_node_reach(node) == 0)
 			share_watch_node(node); /* for the next time: this look came before it */
 		return timeout;
 	}
-	return LONG;
+	return long_timeout;
 }
 
 void share_cache_found(struct share_node *node, const struct share_node *directory)

@@ -51,6 +51,8 @@ struct share_watch {
 	pthread_mutex_t lock; /* of the marks */
 	unsigned int marks;
 	atomic_uint generation; /* of the marks, never 0 */
+
+	_Alignas(struct fanotify_event_metadata) char events[EVENTS_SIZE]; /* the thread's */
 };
 
 /* --- keys --- */
@@ -242,10 +244,10 @@ static void read_event(struct share_watch *watch, const struct fanotify_event_me
 }
 
 /* Returns whether somebody else than this process did something. */
-static bool read_events(struct share_watch *watch, char *buffer)
+static bool read_events(struct share_watch *watch)
 {
-	ssize_t size = read(watch->group, buffer, EVENTS_SIZE);
-	const struct fanotify_event_metadata *data = (const void *)buffer;
+	ssize_t size = read(watch->group, watch->events, EVENTS_SIZE);
+	const struct fanotify_event_metadata *data = (const void *)watch->events;
 	bool others = false;
 
 	share_pool_lock(watch->pool);
@@ -274,7 +276,6 @@ static void *run(void *argument)
 	struct share_watch *watch = argument;
 	struct pollfd fds[] = { { .fd = watch->group, .events = POLLIN },
 				{ .fd = watch->wake, .events = POLLIN } };
-	_Alignas(struct fanotify_event_metadata) static _Thread_local char buffer[EVENTS_SIZE];
 	eventfd_t ignored;
 
 	while (!atomic_load(&watch->stopping)) {
@@ -285,7 +286,7 @@ static void *run(void *argument)
 		if (fds[1].revents)
 			eventfd_read(watch->wake, &ignored);
 		if (fds[0].revents)
-			others = read_events(watch, buffer);
+			others = read_events(watch);
 		send_all(watch);
 		/* equal ones meet in the kernel's queue meanwhile */
 		if (!others && !fds[1].revents)

@@ -329,7 +329,7 @@ static int attack(const char *place, int fds[2])
 	sem_init(&room, 0, IN_FLIGHT);
 	tree = share_open(at(place, "tree"), false, SHARE_CACHE_AUTO, &directory, &err);
 	other = share_open(at(place, "other"), false, SHARE_CACHE_AUTO, &directory, &err);
-	if (tree && other && (!option_confined || io_confine(&err) == 0))
+	if (tree && other && (!option_confined || io_confine(&(struct io_needs){ 0 }, &err) == 0))
 		pool = share_pool_start(4, &callbacks, NULL, &err);
 	if (!pool || share_serve(pool, tree, NULL, &err) || share_serve(pool, other, NULL, &err)) {
 		printf("# %s\n", err.message);
