@@ -41,7 +41,8 @@
  *    a writing process gets SIGPIPE. DATA that crosses a RESET is ignored.
  *  - share: FUSE messages, cut into DATA frames; all but the last of a message
  *    have WIRE_MORE. Requests (guest to host) use credit of WIRE_SHARE_WINDOW,
- *    returned when the host has finished the request. Replies use none: the
+ *    returned when the host has finished the request, or has put it aside to wait
+ *    for a lock: waits are bounded in number. Replies use none: the
  *    relay passes them to /dev/fuse at once. Notifications (messages that answer
  *    nothing) use credit of WIRE_NOTIFY_WINDOW, which the relay returns when its
  *    kernel has done with them: that may have to wait for a reply.
