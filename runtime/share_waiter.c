@@ -15,7 +15,8 @@
 /* All threads block it but for waiters while they wait. */
 #define INTERRUPT_SIGNAL SIGUSR1
 
-#define STACK_SIZE (64u << 10)
+/* Every _Thread_local of the program lies in it, too; what is not touched costs nothing. */
+#define STACK_SIZE (256u << 10)
 
 struct share_waiter {
 	struct share_waiter *next;
