@@ -251,12 +251,15 @@ def turned_readonly(t):
 @test(15, limit=240)
 def broken_disk(t):
     """EIO, of a disk that lost its end while it was in use"""
-    with Ext4(t, size="64M", options=["errors=continue"]) as filesystem:
-        container = start(t, filesystem.directory("guest"), t.folder("other"))
+    # A disk for each side: a journal that cannot be written is given up, and then all is read-only.
+    options = ["errors=continue", "commit=3000"]
+    with Ext4(t, size="64M", options=options) as filesystem, Ext4(t, size="64M", options=options) as guests:
+        container = start(t, guests.directory("guest"), t.folder("other"))
         fill = ["write a 8000000", "fsync a", "write b 8000000", "fsync b"]
         compare(t, "before", container, filesystem, *fill)
-        t.command(["sync", "-f", filesystem.path])
-        filesystem.lose_all_beyond(1 << 20)
+        for disk in (filesystem, guests):
+            t.command(["sync", "-f", disk.path])
+            disk.lose_all_beyond(1 << 20)
         with open("/proc/sys/vm/drop_caches", "w") as file:
             file.write("1")
         seen = compare(t, "broken", container, filesystem, "read a", "read b", "write a 8000000", "fsync a",
