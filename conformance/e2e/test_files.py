@@ -32,7 +32,6 @@ class Difference:
         return found
 
 
-NO_TMPFILE = "until O_TMPFILE is served"
 CAPABILITIES_UNTOLD = "a request does not say which capabilities its caller lacks; uid 0 is taken for one with all"
 SYMLINK_TRUSTED = "trusted attributes are kept as user attributes, which symlinks and FIFOs cannot have"
 HOST_LABELS = "the labels of the host's security modules are not the guest's to write or to see"
@@ -64,7 +63,6 @@ DIFFERENCES = [
     Difference("xattr", r"s: symlink (.*), attributes trusted.a", r"s: symlink (.*)", SYMLINK_TRUSTED),
     Difference("mmap", r"what was stored behind the end is zero now: byte 122", r"what .*: byte 0", TMPFS_TAIL, "tmpfs"),
     Difference("mmap", r"m: file (.*), content .*", r"m: file (.*), content .*", TMPFS_TAIL, "tmpfs"),
-    Difference("tmpfile", r".*", r".*", NO_TMPFILE),
 ]
 
 
