@@ -3,6 +3,7 @@ read-only, so that what it needs is what these tests run on."""
 import os
 
 from harness import test
+from hypervisor import CURRENT
 from volumes import ALL_CAPABILITIES, Ext4
 
 POSTGRES = "/usr/lib/postgresql/15/bin"
@@ -70,19 +71,23 @@ def git(t):
     made = workshop(t, "/usr/bin/git")
     if not made:
         return
-    files = 400 if t.full else 60
+    # In the box each of git's many short programs takes a second to start.
+    slow = CURRENT.name == "xen" and not t.full
+    files, commits, repositories = (8, "1", "copied") if slow else (400 if t.full else 60, "1 2 3", "here links copied")
     with made as w:
         w.run("a repository of some files and commits", f"""
             git init -q -b main here && cd here
             git config user.name t && git config user.email t@example.org
-            for i in $(seq {files}); do mkdir -p d$((i % 7)); echo "file $i" >d$((i % 7))/f$i; done
+            mkdir d0 d1 d2 d3 d4 d5 d6
+            i=0; while [ $((i += 1)) -le {files} ]; do echo "file $i" >d$((i % 7))/f$i; done
             git add . && git commit -q -m one
-            for i in 1 2 3; do echo $i >>d1/f1; git commit -q -a -m "more $i"; done
+            for i in {commits}; do echo $i >>d1/f1; git commit -q -a -m "more $i"; done
             git mv d2 moved && git commit -q -m moved""")
-        w.run("a clone with hard links", "git clone -q --local here links && [ $(git -C links rev-parse HEAD) = $(git -C here rev-parse HEAD) ]")
+        if "links" in repositories:
+            w.run("a clone with hard links", "git clone -q --local here links && [ $(git -C links rev-parse HEAD) = $(git -C here rev-parse HEAD) ]")
         w.run("a clone without", "git clone -q --no-local here copied")
-        w.run("gc, fsck of all", "for i in here links copied; do git -C $i gc -q && git -C $i fsck --full --strict; done")
-        result = w.run("status is clean in all", "for i in here links copied; do git -C $i status --porcelain; done")
+        w.run("gc, fsck of all", f"for i in {repositories}; do git -C $i gc -q && git -C $i fsck --full --strict; done")
+        result = w.run("status is clean in all", f"for i in {repositories}; do git -C $i status --porcelain; done")
         t.equal("... so it says", result.out, "")
         outside = t.command(["git", "-c", "safe.directory=*", "-C", w.work + "/copied", "fsck", "--full"], timeout=60)
         t.equal("the host's git finds the same sound", outside.status, 0, outside)

@@ -1,5 +1,5 @@
 /*
- * filesem [--full] [--seed N] DIRECTORY [SUBJECT...]
+ * filesem [--full] [--seed N] [--crowd N] DIRECTORY [SUBJECT...]
  *
  * Runs the subjects (all of them, if none is named), each in an empty directory
  * DIRECTORY/SUBJECT, in a child of its own, and prints "SUBJECT: " before each
@@ -111,7 +111,8 @@ static bool wanted(const char *name, char *const *names, int count)
 
 static int usage(void)
 {
-	fprintf(stderr, "usage: filesem [--full] [--seed N] DIRECTORY [SUBJECT...] | --list\n");
+	fprintf(stderr,
+		"usage: filesem [--full] [--seed N] [--crowd N] DIRECTORY [SUBJECT...] | --list\n");
 	return 2;
 }
 
@@ -120,6 +121,7 @@ int main(int argc, char **argv)
 	static const struct option options[] = {
 		{ "full", no_argument, NULL, 'f' },
 		{ "seed", required_argument, NULL, 's' },
+		{ "crowd", required_argument, NULL, 'c' },
 		{ "list", no_argument, NULL, 'l' },
 		{ NULL, 0, NULL, 0 },
 	};
@@ -134,6 +136,8 @@ int main(int argc, char **argv)
 			full_run = true;
 		} else if (option == 's') {
 			seed = strtoull(optarg, NULL, 10);
+		} else if (option == 'c') {
+			crowd = (unsigned int)strtoul(optarg, NULL, 10);
 		} else if (option == 'l') {
 			for (size_t i = 0; i < SUBJECTS; i++)
 				say("%s", subjects[i].name);

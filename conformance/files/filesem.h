@@ -61,6 +61,7 @@ uint64_t hash_bytes(uint64_t hash, const void *data, size_t size);
 /* Sizes for the steps that a sampled run keeps small. */
 extern bool full_run;
 extern uint64_t seed;
+extern unsigned int crowd; /* names in one directory */
 
 /* --- person.c --- */
 

@@ -15,6 +15,7 @@
 
 bool full_run;
 uint64_t seed;
+unsigned int crowd = 10000;
 
 uint64_t hash_bytes(uint64_t hash, const void *data, size_t size)
 {

@@ -7,12 +7,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
-/* helper-ids: who am I; helper-capability: may I bind low ports; helper-wait: until the pipe ends. */
+/* helper-ids: who am I; helper-capability: may I bind low ports; helper-wait: a byte, then until the other end is closed. */
 int exec_helper(int argc, char **argv)
 {
 	char line[128] = "";
@@ -30,6 +31,7 @@ int exec_helper(int argc, char **argv)
 		if (status)
 			fclose(status);
 	} else if (strcmp(argv[1], "helper-wait") == 0) {
+		MUST(write(STDIN_FILENO, "", 1));
 		(void)!read(STDIN_FILENO, line, 1);
 	}
 	return 0;
@@ -94,10 +96,11 @@ static void run_without_privileges(void)
 static void busy(void)
 {
 	int ends[2], fd, status;
+	char ready;
 	pid_t pid;
 
 	copy_program("busy", 0755);
-	MUST(pipe2(ends, O_CLOEXEC));
+	MUST(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends));
 	fflush(stdout);
 	pid = (pid_t)MUST(fork());
 	if (pid == 0) {
@@ -105,14 +108,8 @@ static void busy(void)
 		execl("./busy", "./busy", "helper-wait", (char *)NULL);
 		exit(1);
 	}
-	/* until it is that program */
-	for (int i = 0; i < 2000; i++) {
-		fd = open("busy", O_WRONLY);
-		if (fd < 0)
-			break;
-		close(fd);
-		usleep(1000);
-	}
+	close(ends[0]);
+	MUST(read(ends[1], &ready, 1));
 	FD(open("busy", O_WRONLY));
 	FD(open("busy", O_RDWR));
 	DID(truncate("busy", 0));

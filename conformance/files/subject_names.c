@@ -353,14 +353,13 @@ static void crowd_removal(DIR *directory)
 
 void subject_crowd(void)
 {
-	const unsigned int total = full_run ? 100000 : 10000;
 	unsigned int count;
 	uint64_t whole;
 	DIR *directory;
 	char name[32];
 
 	MUST(mkdir("crowd", 0755));
-	for (unsigned int i = 0; i < total; i++) {
+	for (unsigned int i = 0; i < crowd; i++) {
 		snprintf(name, sizeof(name), "crowd/entry-%u", i);
 		MUST(mknod(name, S_IFREG | 0644, 0));
 	}
