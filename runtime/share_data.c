@@ -87,7 +87,7 @@ static int create_file(fuse_req_t request, const struct share_node *directory, c
 		return -errnum;
 	fd = openat(directory->fd, is_tmpfile(name) ? "." : name,
 		    host_flags(flags) | kind | O_NOFOLLOW | O_CLOEXEC | O_NOCTTY, mode & 07777);
-	errnum = errno == EMFILE ? ENFILE : errno;
+	errnum = share_open_errno();
 	share_be_self();
 	return fd < 0 ? -errnum : fd;
 }
@@ -108,7 +108,7 @@ static int create_or_open(fuse_req_t request, struct share_node *directory, cons
 	int errnum;
 
 	if (fd >= 0)
-		errnum = share_lookup_fd(directory, name, fd, entry);
+		errnum = share_lookup_fd(directory, is_tmpfile(name) ? NULL : name, fd, entry);
 	else if (fd == -EEXIST && !(fi->flags & O_EXCL) && !is_tmpfile(name))
 		/* the host made one meanwhile; it may be a FIFO: no O_CREAT on it */
 		errnum = share_lookup(directory, name, entry);
@@ -123,6 +123,8 @@ static int create_or_open(fuse_req_t request, struct share_node *directory, cons
 		share_forget(share, entry->ino, 1);
 		return errnum;
 	}
+	if (is_tmpfile(name))
+		share_place_removed(node, NULL, NULL);
 	if (fd >= 0)
 		errnum = keep_open(node, steal_fd(&fd), fi->flags, fi);
 	else

@@ -20,7 +20,7 @@ void share_op_opendir(fuse_req_t request, fuse_ino_t ino, struct fuse_file_info 
 		return;
 	fd = openat(node->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0) {
-		fuse_reply_err(request, errno == EMFILE ? ENFILE : errno);
+		fuse_reply_err(request, share_open_errno());
 		return;
 	}
 	errnum = share_handle_new(node, SHARE_DIRECTORY, fd, false, &id);

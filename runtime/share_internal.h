@@ -4,6 +4,7 @@
  *
  *   share.c            open, close, replies on their way out
  *   share_pool.c       queue, workers and what a worker may do as whom
+ *   share_budget.c     how many descriptors and nodes there may be
  *   share_table.c      ids that a guest may hold, instead of pointers
  *   share_node.c       inodes the guest knows: identity and counting
  *   share_reopen.c     their fds: closed when there are many, and found again
@@ -121,7 +122,7 @@ struct share {
 	bool long_lived;	   /* what is watched may be believed for long */
 	struct share_watch *watch; /* NULL: the host's changes are not seen */
 	struct share_keys keys;
-	struct share_notify *notify; /* NULL without a watch */
+	struct share_notify *notify;				  /* NULL without a watch */
 	pthread_mutex_t locks;					  /* of all below */
 	struct share_lock_owner *lock_owners[SHARE_LOCK_BUCKETS]; /* by node */
 	size_t lock_ranges;
@@ -155,6 +156,12 @@ void share_pool_lock(struct share_pool *pool);
 void share_pool_unlock(struct share_pool *pool);
 struct share *share_pool_first(struct share_pool *pool);
 
+struct share_budget *share_pool_budget(struct share_pool *pool);
+
+/* Keeps a share that is in the list, which is locked, from being closed. */
+void share_enter(struct share *share);
+void share_leave(struct share *share);
+
 /* Drops what is queued for the share, waits for what is under way, and ends what waits for locks. */
 void share_withdraw(struct share *share);
 
@@ -163,6 +170,21 @@ void share_withdraw(struct share *share);
  * being served, are free: it does not wait for a RELEASE, and several workers do.
  */
 void share_unlocks_wait(struct share *share);
+
+/*
+ * From here on the thread creates files as the request's uid, gid and umask;
+ * share_be_self ends it. Returns 0 or an errno.
+ */
+int share_be_caller(fuse_req_t request);
+void share_be_self(void);
+
+/* --- share_budget.c --- */
+
+struct share_budget {
+	long fd_limit;
+	atomic_long fds;   /* of nodes and handles of all shares together */
+	atomic_long nodes; /* of all shares */
+};
 
 /*
  * One more file descriptor that cannot be done without for a while (a handle's).
@@ -184,13 +206,6 @@ void share_fd_unhold(struct share *share);
 /* Whether the VM may know one more node. */
 bool share_node_admit(struct share *share);
 void share_node_dismiss(struct share *share);
-
-/*
- * From here on the thread creates files as the request's uid, gid and umask;
- * share_be_self ends it. Returns 0 or an errno.
- */
-int share_be_caller(fuse_req_t request);
-void share_be_self(void);
 
 /* --- share_node.c --- */
 
@@ -247,7 +262,7 @@ struct share_node *share_directory_for(fuse_req_t request, uint64_t id);
 /* Looks name up and counts it as known to the guest. Returns 0 or an errno. */
 int share_lookup(struct share_node *directory, const char *name, struct fuse_entry_param *entry);
 
-/* The same for a file that was just made there, by its fd. */
+/* The same for a file that was just made there, by its fd; name NULL: it has none. */
 int share_lookup_fd(struct share_node *directory, const char *name, int fd,
 		    struct fuse_entry_param *entry);
 
@@ -330,7 +345,7 @@ void share_place_clear(struct share_node *node, struct share_node **dead);
 
 /* After a rename; node is held. */
 void share_place_moved(struct share_node *node, struct share_node *parent, const char *name);
-/* After that name was removed; node is held, and keeps its fd as long as that may be. */
+/* After that name was removed, or without (NULL) when it never had one; node is held, and keeps its fd as long as that may be. */
 void share_place_removed(struct share_node *node, struct share_node *parent, const char *name);
 
 /* --- share_handle.c --- */

@@ -308,7 +308,8 @@ static int count(struct share_node *node, struct share_node *directory, const ch
 	}
 	node->lookups++;
 	entry->ino = node->id;
-	share_place_set(node, directory, name, dead);
+	if (name)
+		share_place_set(node, directory, name, dead);
 	share_node_hold(node);
 	return 0;
 }

@@ -88,7 +88,7 @@ void share_place_removed(struct share_node *node, struct share_node *parent, con
 	bool may_hold = share_fd_hold(share);
 
 	pthread_mutex_lock(&share->lock);
-	if (is_at(node, parent, name)) {
+	if (parent ? is_at(node, parent, name) : !node->parent) {
 		share_place_clear(node, &dead);
 		if (may_hold && !node->held) {
 			node->held = true;

@@ -18,9 +18,6 @@
 /* File descriptors left to the rest: two of each share, one of each connection, stdio. */
 #define FDS_RESERVED 1024
 
-/* Inodes that a guest may know; an honest kernel needs a kilobyte of its own for each. */
-#define NODES_MAX (4 << 20)
-
 struct item {
 	struct item *next;
 	struct share *share;
@@ -34,9 +31,7 @@ struct item {
 struct share_pool {
 	struct share_callbacks callbacks;
 	struct share_waiters waiters;
-	long fd_limit; /* of all shares together */
-	atomic_long fds;
-	atomic_long nodes;
+	struct share_budget budget;
 
 	struct share_watch *watch;   /* NULL: none */
 	pthread_mutex_t shares_lock; /* of the list */
@@ -61,139 +56,12 @@ struct share_worker *share_worker(void)
 	return this_worker;
 }
 
+struct share_budget *share_pool_budget(struct share_pool *pool)
+{
+	return &pool->budget;
+}
+
 /* --- file descriptors --- */
-
-/*
- * How many can be held, of which half is the shares' in equal parts and half is
- * whose it is first. Each may belong to a handle, whose node is then open as well;
- * an eighth is left for operations, which therefore always find one to evict.
- */
-static long held_limit(const struct share_pool *pool)
-{
-	return (pool->fd_limit - pool->fd_limit / 8) / 2;
-}
-
-/* Under the lock of the shares. */
-static bool may_hold(const struct share_pool *pool, const struct share *share)
-{
-	long limit = held_limit(pool), count = 0, used = 0, part;
-
-	for (const struct share *s = pool->shares; s; s = s->next)
-		count++;
-	/* a share that is being closed is in the list no more */
-	part = limit / 2 / (count ? count : 1);
-	if (atomic_load(&share->held) < part)
-		return true;
-	for (const struct share *s = pool->shares; s; s = s->next) {
-		long held = atomic_load(&s->held);
-
-		used += held > part ? held - part : 0;
-	}
-	return used < limit - part * count;
-}
-
-bool share_fd_hold(struct share *share)
-{
-	struct share_pool *pool = share->pool;
-	bool may;
-
-	pthread_mutex_lock(&pool->shares_lock);
-	may = may_hold(pool, share);
-	if (may)
-		atomic_fetch_add(&share->held, 1);
-	pthread_mutex_unlock(&pool->shares_lock);
-	return may;
-}
-
-void share_fd_unhold(struct share *share)
-{
-	atomic_fetch_sub(&share->held, 1);
-}
-
-/* A share is not closed while somebody is in it. */
-static void enter_share(struct share *share)
-{
-	pthread_mutex_lock(&share->pool->lock);
-	share->active++;
-	pthread_mutex_unlock(&share->pool->lock);
-}
-
-/* Under the pool's lock. */
-static void leave_share(struct share *share)
-{
-	if (--share->active == 0)
-		pthread_cond_broadcast(&share->pool->change);
-}
-
-/* In the share that has most to give. False: no share has. */
-static bool evict_one(struct share_pool *pool)
-{
-	struct share *most = NULL;
-	bool evicted;
-
-	pthread_mutex_lock(&pool->shares_lock);
-	for (struct share *s = pool->shares; s; s = s->next)
-		if (!most || atomic_load(&s->idle_count) > atomic_load(&most->idle_count))
-			most = s;
-	if (most)
-		enter_share(most);
-	pthread_mutex_unlock(&pool->shares_lock);
-	if (!most)
-		return false;
-	evicted = share_node_evict(most);
-	pthread_mutex_lock(&pool->lock);
-	leave_share(most);
-	pthread_mutex_unlock(&pool->lock);
-	return evicted;
-}
-
-bool share_fd_cache(struct share *share)
-{
-	struct share_pool *pool = share->pool;
-
-	while (atomic_fetch_add(&pool->fds, 1) >= pool->fd_limit) {
-		atomic_fetch_sub(&pool->fds, 1);
-		if (!evict_one(pool))
-			return false;
-	}
-	return true;
-}
-
-void share_fd_uncache(struct share *share)
-{
-	if (share->pool)
-		atomic_fetch_sub(&share->pool->fds, 1);
-}
-
-bool share_fd_take(struct share *share)
-{
-	if (!share_fd_hold(share))
-		return false;
-	if (share_fd_cache(share))
-		return true;
-	share_fd_unhold(share);
-	return false;
-}
-
-void share_fd_give(struct share *share)
-{
-	share_fd_uncache(share);
-	share_fd_unhold(share);
-}
-
-bool share_node_admit(struct share *share)
-{
-	if (atomic_fetch_add(&share->pool->nodes, 1) < NODES_MAX)
-		return true;
-	share_node_dismiss(share);
-	return false;
-}
-
-void share_node_dismiss(struct share *share)
-{
-	if (share->pool)
-		atomic_fetch_sub(&share->pool->nodes, 1);
-}
 
 /* All that we may have: an inode that is in use costs one, an open file two. */
 static int raise_fd_limit(long *limit, struct error *err)
@@ -382,6 +250,29 @@ static struct item *take(struct share_pool *pool)
 }
 
 /* Under the pool's lock. */
+static void leave(struct share *share)
+{
+	if (--share->active == 0)
+		pthread_cond_broadcast(&share->pool->change);
+}
+
+void share_enter(struct share *share)
+{
+	pthread_mutex_lock(&share->pool->lock);
+	share->active++;
+	pthread_mutex_unlock(&share->pool->lock);
+}
+
+void share_leave(struct share *share)
+{
+	struct share_pool *pool = share->pool;
+
+	pthread_mutex_lock(&pool->lock);
+	leave(share);
+	pthread_mutex_unlock(&pool->lock);
+}
+
+/* Under the pool's lock. */
 static void finish(struct share_pool *pool, struct item *item)
 {
 	struct share *share = item->share;
@@ -390,7 +281,7 @@ static void finish(struct share_pool *pool, struct item *item)
 		share->unlocking--;
 		pthread_cond_broadcast(&pool->change);
 	}
-	leave_share(share);
+	leave(share);
 	free(item);
 }
 
@@ -472,7 +363,7 @@ struct share_pool *share_pool_start(unsigned int threads, const struct share_cal
 		return NULL;
 	}
 	pool->callbacks = *callbacks;
-	pool->fd_limit = fd_limit;
+	pool->budget.fd_limit = fd_limit;
 	pool->last = &pool->first;
 	pool->watch = watch;
 	pthread_mutex_init(&pool->shares_lock, NULL);
@@ -508,8 +399,8 @@ int share_serve(struct share_pool *pool, struct share *share, void *cookie, stru
 	pool->shares = share;
 	pthread_mutex_unlock(&pool->shares_lock);
 	/* the root's */
-	atomic_fetch_add(&pool->fds, 1);
-	atomic_fetch_add(&pool->nodes, 1);
+	atomic_fetch_add(&pool->budget.fds, 1);
+	atomic_fetch_add(&pool->budget.nodes, 1);
 	return 0;
 }
 

@@ -223,12 +223,13 @@ static void handle_event(struct share_watch *watch, const struct event *event)
 	}
 }
 
-static void read_event(struct share_watch *watch, const struct fanotify_event_metadata *data)
+static void read_event(struct share_watch *watch, const struct fanotify_event_metadata *data,
+		       const char *at)
 {
 	struct event event = { .mask = data->mask, .own = data->pid == watch->self };
-	const char *at = (const char *)data + data->metadata_len;
-	const char *end = (const char *)data + data->event_len;
+	const char *end = at + data->event_len;
 
+	at += data->metadata_len;
 	while (at < end) {
 		const struct fanotify_event_info_header *header = (const void *)at;
 
@@ -247,16 +248,18 @@ static void read_event(struct share_watch *watch, const struct fanotify_event_me
 static bool read_events(struct share_watch *watch)
 {
 	ssize_t size = read(watch->group, watch->events, EVENTS_SIZE);
-	const struct fanotify_event_metadata *data = (const void *)watch->events;
+	struct fanotify_event_metadata data;
 	bool others = false;
 
 	share_pool_lock(watch->pool);
-	for (; size > 0 && FAN_EVENT_OK(data, size); data = FAN_EVENT_NEXT(data, size)) {
-		others |= data->pid != watch->self;
-		if (data->mask & FAN_Q_OVERFLOW)
+	for (const char *at = watch->events; at < watch->events + size; at += data.event_len) {
+		/* they lie at multiples of four bytes, and it has members of eight */
+		memcpy(&data, at, sizeof(data));
+		others |= data.pid != watch->self;
+		if (data.mask & FAN_Q_OVERFLOW)
 			share_notify_everything_locked(watch->pool);
 		else
-			read_event(watch, data);
+			read_event(watch, &data, at);
 	}
 	share_pool_unlock(watch->pool);
 	return others;

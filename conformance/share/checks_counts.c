@@ -22,6 +22,7 @@
 
 #include "runtime/io_confine.h"
 #include "runtime/share.h"
+#include "runtime/share_watch.h"
 
 #define NOFILE	      2000
 #define IN_FLIGHT     64
@@ -52,6 +53,14 @@ static void reply(void *cookie, const struct iovec *iov, int count)
 	result->errnum = -out->error;
 	if (count == 2 && iov[1].iov_len >= sizeof(result->id))
 		memcpy(&result->id, iov[1].iov_base, sizeof(result->id));
+}
+
+/* There is nobody to tell. */
+static void notify(void *cookie, const struct iovec *iov, int count)
+{
+	(void)cookie;
+	(void)iov;
+	(void)count;
 }
 
 static void request_done(void *cookie, size_t size)
@@ -117,7 +126,10 @@ static int getattr_now(uint64_t node)
 
 static void init_session(struct share *share)
 {
-	const struct fuse_init_in init = { .major = 7, .minor = 38, .flags = 0xffffffff };
+	/* with all that it can: what is watched is believed for long */
+	const struct fuse_init_in init = {
+		.major = 7, .minor = 38, .flags = 0xffffffff, .flags2 = 0xffffffff
+	};
 
 	submit(share, 0, FUSE_INIT, 0, &init, sizeof(init));
 	settle();
@@ -319,9 +331,12 @@ static void pause_for(int fds[2])
 
 static int attack(const char *place, int fds[2])
 {
-	const struct share_callbacks callbacks = { .reply = reply, .request_done = request_done };
+	const struct share_callbacks callbacks = { .reply = reply,
+						   .notify = notify,
+						   .request_done = request_done };
 	const struct rlimit nofile = { NOFILE, NOFILE };
 	struct error err = { 0 };
+	struct share_watch *watch = share_watch_open(&err);
 	bool directory;
 	bool good;
 
@@ -330,7 +345,7 @@ static int attack(const char *place, int fds[2])
 	tree = share_open(at(place, "tree"), false, SHARE_CACHE_AUTO, &directory, &err);
 	other = share_open(at(place, "other"), false, SHARE_CACHE_AUTO, &directory, &err);
 	if (tree && other && (!option_confined || io_confine(&(struct io_needs){ 0 }, &err) == 0))
-		pool = share_pool_start(4, &callbacks, NULL, &err);
+		pool = share_pool_start(4, &callbacks, watch, &err);
 	if (!pool || share_serve(pool, tree, NULL, &err) || share_serve(pool, other, NULL, &err)) {
 		printf("# %s\n", err.message);
 		return 1;
@@ -347,6 +362,7 @@ static int attack(const char *place, int fds[2])
 	share_close(tree);
 	share_pool_stop(pool);
 	share_close(other);
+	share_watch_close(watch);
 	return good ? 0 : 2;
 }
 

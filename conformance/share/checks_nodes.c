@@ -267,6 +267,35 @@ static void hard_links(void)
 	unserve(&m);
 }
 
+/* It has no name until it is linked. */
+static void without_name(void)
+{
+	struct stat st;
+	char path[32];
+	int fd, file;
+
+	serve_few("nameless");
+	fd = open(m.mount, O_TMPFILE | O_RDWR, 0600);
+	if (fd < 0) {
+		printf("# no O_TMPFILE here: %s\n", strerror(errno));
+		unserve(&m);
+		return;
+	}
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	file = open(path, O_PATH);
+	check(write(fd, "t", 1) == 1 && close(fd) == 0 && evict() && fstat(file, &st) == 0 &&
+		      st.st_nlink == 0,
+	      "a file that never had a name is still known");
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", file);
+	check(linkat(AT_FDCWD, path, AT_FDCWD, at(m.mount, "named"), AT_SYMLINK_FOLLOW) == 0 &&
+		      file_is(at(m.source, "named"), "t"),
+	      "it gets one");
+	check(evict() && !server_has("/named") && inode(file) == inode_of(at(m.source, "named")),
+	      "evicted, it is found by that");
+	close(file);
+	unserve(&m);
+}
+
 /* What an operation copies up on an overlay, or lies above that, is still the same. */
 static void copied_up(void)
 {
@@ -367,6 +396,7 @@ static void kinds_of_nodes(void)
 	renamed_inside();
 	renamed_outside();
 	removed();
+	without_name();
 	hard_links();
 }
 
