@@ -211,9 +211,9 @@ $(BUILD)/bench/%.cpio:
 	cd $@.root && echo init | cpio --quiet --reproducible -o -H newc -R 0:0 >../$(@F).new
 	mv $@.new $@
 
-$(BUILD)/bench/vmlinux: guest/build-kernel guest/kernel.fragment guest/kernel.patch conformance/bench/kernel.fragment
+$(BUILD)/bench/vmlinux: guest/build-kernel guest/kernel.fragment $(wildcard guest/kernel-*.patch) conformance/bench/kernel.fragment
 	@rm -rf $(BUILD)/bench/kernel && mkdir -p $(BUILD)/bench/kernel
-	cp guest/build-kernel guest/kernel.patch $(BUILD)/bench/kernel/
+	cp guest/build-kernel guest/kernel-*.patch $(BUILD)/bench/kernel/
 	cat guest/kernel.fragment conformance/bench/kernel.fragment >$(BUILD)/bench/kernel/kernel.fragment
 	$(BUILD)/bench/kernel/build-kernel $@
 	@touch $@
