@@ -152,9 +152,10 @@ fuzz: $(FUZZERS)
 # as pid 1 of a VM in place of vxn-init.
 E2E_INITS = $(patsubst conformance/e2e/%.c,$(BUILD)/e2e/%,$(wildcard conformance/e2e/init_*.c))
 
+$(BUILD)/e2e/init_hostile: $(BUILD)/conformance/e2e/hostile_memory.o
 $(E2E_INITS): $(BUILD)/e2e/%: $(BUILD)/conformance/e2e/%.o $(BUILD)/libguest.a $(BUILD)/libspec.a
 	@mkdir -p $(@D)
-	$(say)$(CC) $(CFLAGS) -static $(LDFLAGS) -s -Wl,--gc-sections,-z,noexecstack -pthread -o $@ $^ $(GUEST_LIBS)
+	$(say)$(CC) $(CFLAGS) -static $(LDFLAGS) -s -Wl,--gc-sections,-z,noexecstack -pthread -o $@ $(filter %.o,$^) $(filter %.a,$^) $(GUEST_LIBS)
 
 # Run in containers and on the host.
 E2E_INSIDE = $(patsubst conformance/e2e/%.c,$(BUILD)/e2e/%,$(wildcard conformance/e2e/inside_*.c))
