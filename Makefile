@@ -216,7 +216,7 @@ $(BUILD)/bench/vmlinux: guest/build-kernel guest/kernel.fragment $(wildcard gues
 	@rm -rf $(BUILD)/bench/kernel && mkdir -p $(BUILD)/bench/kernel
 	cp guest/build-kernel guest/kernel-*.patch $(BUILD)/bench/kernel/
 	cat guest/kernel.fragment conformance/bench/kernel.fragment >$(BUILD)/bench/kernel/kernel.fragment
-	$(BUILD)/bench/kernel/build-kernel $@
+	MAKEFLAGS= $(BUILD)/bench/kernel/build-kernel $@
 	@touch $@
 
 bench-programs: $(BUILD)/bench/initramfs.cpio
