@@ -152,9 +152,10 @@ fuzz: $(FUZZERS)
 # as pid 1 of a VM in place of vxn-init.
 E2E_INITS = $(patsubst conformance/e2e/%.c,$(BUILD)/e2e/%,$(wildcard conformance/e2e/init_*.c))
 
+$(BUILD)/e2e/init_hostile: $(BUILD)/conformance/e2e/hostile_memory.o
 $(E2E_INITS): $(BUILD)/e2e/%: $(BUILD)/conformance/e2e/%.o $(BUILD)/libguest.a $(BUILD)/libspec.a
 	@mkdir -p $(@D)
-	$(say)$(CC) $(CFLAGS) -static $(LDFLAGS) -s -Wl,--gc-sections,-z,noexecstack -pthread -o $@ $^ $(GUEST_LIBS)
+	$(say)$(CC) $(CFLAGS) -static $(LDFLAGS) -s -Wl,--gc-sections,-z,noexecstack -pthread -o $@ $(filter %.o,$^) $(filter %.a,$^) $(GUEST_LIBS)
 
 # Run in containers and on the host.
 E2E_INSIDE = $(patsubst conformance/e2e/%.c,$(BUILD)/e2e/%,$(wildcard conformance/e2e/inside_*.c))
@@ -211,11 +212,11 @@ $(BUILD)/bench/%.cpio:
 	cd $@.root && echo init | cpio --quiet --reproducible -o -H newc -R 0:0 >../$(@F).new
 	mv $@.new $@
 
-$(BUILD)/bench/vmlinux: guest/build-kernel guest/kernel.fragment guest/kernel.patch conformance/bench/kernel.fragment
+$(BUILD)/bench/vmlinux: guest/build-kernel guest/kernel.fragment $(wildcard guest/kernel-*.patch) conformance/bench/kernel.fragment
 	@rm -rf $(BUILD)/bench/kernel && mkdir -p $(BUILD)/bench/kernel
-	cp guest/build-kernel guest/kernel.patch $(BUILD)/bench/kernel/
+	cp guest/build-kernel guest/kernel-*.patch $(BUILD)/bench/kernel/
 	cat guest/kernel.fragment conformance/bench/kernel.fragment >$(BUILD)/bench/kernel/kernel.fragment
-	$(BUILD)/bench/kernel/build-kernel $@
+	MAKEFLAGS= $(BUILD)/bench/kernel/build-kernel $@
 	@touch $@
 
 bench-programs: $(BUILD)/bench/initramfs.cpio
