@@ -15,7 +15,7 @@ FOLDERS = ("/run/vxn-runc", "/run/crun", "/run/runc", "/run/containers", "/run/c
 KEPT = re.compile(r"/run/(containers|libpod|podman|lock|crun|runc|vxn-runc)$|/run/containers/storage/?[^/]*$|"
                   r"/var/lib/containers/storage/overlay/l(/|$)|\.lock$|/libpod/(tmp|bolt_state)|/events/|/alive|"
                   r"/run/containerd/fifo$|io\.containerd\.runtime\.v2\.task/default$|/dev/pts/ptmx$|metadata\.db$|"
-                  r"/run/netns$|/run/xen/xl|/dev/shm/libpod_lock$|/run/vxn/qemu")
+                  r"/run/netns$|/run/xen/(xl|domid-history)|/dev/shm/libpod_lock$|/run/vxn/qemu")
 
 
 def own_processes():
