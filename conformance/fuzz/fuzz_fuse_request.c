@@ -170,6 +170,7 @@ static const struct {
 	{ FUSE_SETLKW, 48, 0, 0 },
 	{ FUSE_INTERRUPT, 8, 0, 0 },
 	{ FUSE_TMPFILE, 16, 0, 2 },
+	{ FUSE_SYNCFS, 8, 0, 0 },
 	{ FUSE_INIT, 64, 0, 0 },
 };
 
