@@ -24,7 +24,7 @@
 #include "runtime/share.h"
 #include "runtime/share_watch.h"
 
-#define NOFILE	      2000
+#define NOFILE	      3000
 #define IN_FLIGHT     64
 #define PER_DIRECTORY 10000
 #define OTHER_FILES   300
