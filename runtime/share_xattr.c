@@ -121,13 +121,14 @@ void share_op_getxattr(fuse_req_t request, fuse_ino_t ino, const char *name, siz
 void share_op_listxattr(fuse_req_t request, fuse_ino_t ino, size_t size)
 {
 	CLEANUP_NODE struct share_node *node = share_node_for(request, ino);
-	const bool root = fuse_req_ctx(request)->uid == 0;
 	char *buffer = share_worker()->buffer;
 	size_t used = 0, next = 0;
 	ssize_t n;
+	bool root;
 
 	if (!node)
 		return;
+	root = fuse_req_ctx(request)->uid == 0;
 	n = listxattr(share_node_path(node).text, buffer, XATTR_LIST_MAX);
 	if (n < 0) {
 		fuse_reply_err(request, errno);
