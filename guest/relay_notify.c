@@ -118,14 +118,16 @@ static _Noreturn void *run(void *argument)
 
 /* --- the relay --- */
 
-static int start(struct relay *relay, struct error *err)
+static struct notifications *start(struct relay *relay, struct error *err)
 {
 	struct notifications *all = calloc(1, sizeof(*all));
 	pthread_attr_t attributes;
 	int result;
 
-	if (!all)
-		return error_set(err, ENOMEM, "notifications");
+	if (!all) {
+		error_set(err, ENOMEM, "notifications");
+		return NULL;
+	}
 	pthread_mutex_init(&all->lock, NULL);
 	pthread_cond_init(&all->filled, NULL);
 	all->event = relay->notify_event;
@@ -133,60 +135,73 @@ static int start(struct relay *relay, struct error *err)
 	pthread_attr_setstacksize(&attributes, 128u << 10);
 	result = pthread_create(&all->thread, &attributes, run, all);
 	pthread_attr_destroy(&attributes);
-	if (result)
-		return error_set(err, result, "thread for notifications");
+	if (result) {
+		error_set(err, result, "thread for notifications");
+		free(all);
+		return NULL;
+	}
 	relay->notifications = all;
-	return 0;
+	return all;
 }
 
 /* One for the stream, in the list. */
-static int add(struct relay *relay, struct stream *stream, struct error *err)
+static struct notifier *add(struct notifications *all, struct stream *stream, struct error *err)
 {
-	struct notifications *all = relay->notifications;
 	struct notifier *notifier = calloc(1, sizeof(*notifier));
 
-	if (!notifier)
-		return error_set(err, ENOMEM, "notifications");
+	if (!notifier) {
+		error_set(err, ENOMEM, "notifications");
+		return NULL;
+	}
 	notifier->fd = dup(stream->fd);
 	if (notifier->fd < 0) {
+		error_set(err, errno, "dup");
 		free(notifier);
-		return error_set(err, errno, "dup");
+		return NULL;
 	}
 	stream->notifier = notifier;
 	pthread_mutex_lock(&all->lock);
 	notifier->next = all->notifiers;
 	all->notifiers = notifier;
 	pthread_mutex_unlock(&all->lock);
-	return 0;
+	return notifier;
+}
+
+/* Under the lock. */
+static void copy_in(struct notifier *notifier, const uint8_t *message, uint32_t size)
+{
+	uint32_t at = (notifier->begin + notifier->size) % WIRE_NOTIFY_WINDOW;
+	uint32_t part = WIRE_NOTIFY_WINDOW - at;
+
+	if (part > size)
+		part = size;
+	memcpy(notifier->ring + at, message, part);
+	memcpy(notifier->ring, message + part, size - part);
+	notifier->size += size;
 }
 
 int notify_put(struct relay *relay, struct stream *stream, const uint8_t *message, size_t size,
 	       struct error *err)
 {
-	struct notifier *notifier;
-	uint32_t at, part;
+	struct notifications *all = relay->notifications;
+	struct notifier *notifier = stream->notifier;
 	bool fits;
 
 	if (stream->fd < 0)
 		return 0;
-	if (!relay->notifications && start(relay, err) < 0)
+	if (!all)
+		all = start(relay, err);
+	if (all && !notifier)
+		notifier = add(all, stream, err);
+	if (!notifier)
 		return -1;
-	if (!stream->notifier && add(relay, stream, err) < 0)
-		return -1;
-	notifier = stream->notifier;
-	pthread_mutex_lock(&relay->notifications->lock);
+	pthread_mutex_lock(&all->lock);
 	fits = size <= WIRE_NOTIFY_WINDOW - notifier->size - notifier->done;
 	if (fits) {
-		at = (notifier->begin + notifier->size) % WIRE_NOTIFY_WINDOW;
-		part = WIRE_NOTIFY_WINDOW - at;
-		if (part > size)
-			part = (uint32_t)size;
-		memcpy(notifier->ring + at, message, part);
-		memcpy(notifier->ring, message + part, size - part);
-		notifier->size += (uint32_t)size;
-		pthread_cond_signal(&relay->notifications->filled);
+		copy_in(notifier, message, (uint32_t)size);
+		pthread_cond_signal(&all->filled);
 	}
-	pthread_mutex_unlock(&relay->notifications->lock);
+	pthread_mutex_unlock(&all->lock);
 	return fits ? 0
 		    : error_set(err, 0, "channel: notifications without credit on stream %u",
 				stream->id);

