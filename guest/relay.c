@@ -18,6 +18,8 @@
 /* Rounds without a look at new events. */
 #define ROUNDS_MAX 16
 #define EVENTS_MAX 32
+/* Until what was busy is tried again. */
+#define BUSY_MS 1
 
 static int watch(struct relay *relay, int fd, uint32_t events, void *who, struct error *err)
 {
@@ -182,6 +184,7 @@ static bool serve_streams(struct relay *relay)
 {
 	bool progress = share_send_request(relay);
 
+	relay->busy = false;
 	rotate(relay);
 	for (struct stream *s = relay->streams; s; s = s->next) {
 		if (s->finished)
@@ -204,6 +207,8 @@ static bool serve_streams(struct relay *relay)
 		if (s->kind != STREAM_STDIN)
 			progress |= stdio_read(s);
 		progress |= stdio_send_owed(s);
+		relay->busy |= s->busy;
+		s->busy = false;
 	}
 	free_finished(relay);
 	return progress;
@@ -360,7 +365,7 @@ int relay_run(const struct boot_options *options, int socket, struct error *err)
 			result = serve_round(relay, &progress, err);
 		}
 		if (!result)
-			result = take_events(relay, progress ? 0 : -1, err);
+			result = take_events(relay, progress ? 0 : relay->busy ? BUSY_MS : -1, err);
 	}
 	return result < 0 ? -1 : 0;
 }

@@ -5,6 +5,9 @@
  * serves, so it never touches a path, never blocks but in epoll_wait (a thread
  * for notifications may), and has its memory locked. If it ends, pid 1 powers the VM off.
  *
+ * A pipe is locked by a splice for as long as that waits for its file, perhaps
+ * for this process: EBUSY instead (guest/kernel-fuse.patch), which no event ends.
+ *
  * Descriptors (but a vchan's) are watched edge-triggered: an event sets a flag of the stream, an
  * EAGAIN clears it. What has no credit or no room is simply left alone until it
  * has.
@@ -53,6 +56,7 @@ struct stream {
 	int epoll; /* that watches fd */
 	bool attached;
 	bool readable, writable; /* fd, since its last event */
+	bool busy;		 /* a pipe that another process holds: to be tried again soon */
 	bool finished;		 /* to be freed */
 	bool host_reset;	 /* the host reads no more */
 	bool host_end;		 /* the host sends no more */
@@ -98,6 +102,7 @@ struct relay {
 	struct notifications *notifications; /* NULL until the first comes */
 	int socket;			     /* to pid 1 */
 	bool socket_moves;		     /* since its last event */
+	bool busy;			     /* a stream is */
 	bool greeted;
 	struct stream *streams;
 	struct pending_exit *exits;

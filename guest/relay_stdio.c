@@ -16,6 +16,8 @@
 #define READ_MIN 4096u
 /* More than a pseudo terminal holds between its two ends. */
 #define TERMINAL_DRAIN (64u << 10)
+/* More than a pipe holds, unless it was made larger. */
+#define PIPE_DRAIN (1u << 20)
 /* Credit is given back in portions of at least this, or when all is written. */
 #define CREDIT_MIN (WIRE_STDIO_WINDOW / 8)
 
@@ -49,7 +51,9 @@ static size_t write_some(struct stream *stream, const uint8_t *data, size_t size
 		stream->owe_credit += n;
 		return n;
 	}
-	if (errno == EAGAIN)
+	if (errno == EBUSY)
+		stream->busy = true;
+	else if (errno == EAGAIN)
 		stream->writable = false;
 	else if (errno != EINTR)
 		input_broken(stream);
@@ -134,6 +138,10 @@ static bool read_failed(struct stream *stream)
 {
 	if (errno == EINTR)
 		return true;
+	if (errno == EBUSY) {
+		stream->busy = true;
+		return false;
+	}
 	/*
 	 * EIO: no process has the terminal open. While its process runs, that
 	 * can change (it may open /dev/tty again).
@@ -208,6 +216,8 @@ static void begin_drain(struct stream *stream)
 		stream->drain = TERMINAL_DRAIN; /* or until it has no more */
 	else if (ioctl(stream->fd, FIONREAD, &size) == 0)
 		stream->drain = size;
+	else if (errno == EBUSY)
+		stream->drain = PIPE_DRAIN; /* the same */
 }
 
 int stdio_exit(struct relay *relay, const struct message *message, const void *text, size_t size,

@@ -56,6 +56,22 @@ def stopped_process(t):
         t.equal("the copy is right on the host", sha256(file.read()), sha256(data))
 
 
+@test(11, limit=120)
+def spliced_output(t):
+    """shared files that the kernel itself writes to stdout (sendfile), which locks the pipe while it waits for them"""
+    directory = volume(t)
+    data = b""
+    for number in range(60):
+        part = os.urandom(300000)
+        data += part
+        with open(f"{directory}/{number:02}", "wb") as file:
+            file.write(part)
+    container = t.start(edit=with_volume(directory))
+    # busybox' cat is one sendfile after another
+    result = container.sh("for f in /d/??; do cat $f; done; echo end", text=False, timeout=60)
+    t.equal("all of it comes", (result.status, sha256(result.out)), (0, sha256(data + b"end\n")), len(result.out))
+
+
 @test(11, limit=300)
 def both_directions_full(t):
     """bulk in both directions, and stdio that nobody reads"""
