@@ -45,11 +45,13 @@ static double seconds_since(const struct timespec *then, const struct timespec *
 	return (double)(now->tv_sec - then->tv_sec) + (double)(now->tv_nsec - then->tv_nsec) / 1e9;
 }
 
-static double aged_timeout(const struct stat *st)
+static double file_timeout(const struct share *share, const struct stat *st)
 {
 	struct timespec now;
 	double age, changed;
 
+	if (share->cache == SHARE_CACHE_ALWAYS)
+		return LONG;
 	clock_gettime(CLOCK_REALTIME_COARSE, &now);
 	age = seconds_since(&st->st_mtim, &now);
 	changed = seconds_since(&st->st_ctim, &now);
@@ -62,21 +64,20 @@ double share_attr_timeout(struct share_node *node, const struct stat *st)
 {
 	const struct share *share = node->share;
 	double timeout = short_timeout(share);
-	double long_timeout = share->cache == SHARE_CACHE_ALWAYS ? LONG : aged_timeout(st);
 
 	if (!share->long_lived)
 		return timeout;
 	if (S_ISDIR(st->st_mode))
 		return share_watch_holds(node) ? LONG : timeout;
 	if (share_watch_holds(node))
-		return long_timeout;
+		return file_timeout(share, st);
 	/* a directory's mark does not report what is done by a name elsewhere */
 	if (st->st_nlink > 1 || !is_covered(node)) {
 		if (node->type == S_IFREG && share_node_reach(node) == 0)
 			share_watch_node(node); /* for the next time: this look came before it */
 		return timeout;
 	}
-	return long_timeout;
+	return file_timeout(share, st);
 }
 
 void share_cache_found(struct share_node *node, const struct share_node *directory)
@@ -120,11 +121,14 @@ int share_cache_watch(struct share *share, struct share_watch *watch)
 	root->key = is_remote(root->fd) ? 0 : share_watch_key(root->fd, "");
 	share_key_add(share, root);
 	watched = share_watch_node(root);
-	share_node_put(root);
 	if (!watched) {
+		/* an event may have a key that is equal by chance */
+		share_key_remove(share, root);
+		root->key = 0;
 		share->watch = NULL;
 		share_notify_free(share);
 	}
+	share_node_put(root);
 	return 0;
 }
 

@@ -19,8 +19,6 @@
 
 #define ENTRIES_MAX 4096u
 #define INODES_MAX  4096u
-/* Nodes told at once when all are. */
-#define SWEEP 256u
 
 struct entry {
 	uint64_t directory;
