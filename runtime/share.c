@@ -77,6 +77,8 @@ static ssize_t send_reply(int fd, struct iovec *iov, int count, void *userdata)
 	ssize_t size = 0;
 
 	(void)fd;
+	if (share_hold_back(iov, count))
+		return (ssize_t)iov[0].iov_len;
 	/* nothing else is let through before INIT is answered */
 	if (!atomic_load(&share->ready) && count <= 2) {
 		complete_init(share, iov, count, &init, changed);

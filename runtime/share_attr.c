@@ -112,6 +112,7 @@ void share_op_statfs(fuse_req_t request, fuse_ino_t ino)
 
 	if (!node)
 		return;
+	share_wait_for_returns();
 	if (fstatvfs(node->fd, &st))
 		fuse_reply_err(request, errno);
 	else

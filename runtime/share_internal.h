@@ -3,7 +3,8 @@
  * others.
  *
  *   share.c            open, close, replies on their way out
- *   share_pool.c       queue, workers and what a worker may do as whom
+ *   share_pool.c       queue and workers
+ *   share_caller.c     what a worker may do, and as whom
  *   share_budget.c     how many descriptors and nodes there may be
  *   share_table.c      ids that a guest may hold, instead of pointers
  *   share_node.c       inodes the guest knows: identity and counting
@@ -104,7 +105,6 @@ struct share {
 	bool follows_mounts;		   /* share_follow_mounts */
 	uint64_t mount_id;		   /* then: of the share's own mount */
 	unsigned int active;		   /* requests queued or under way, under the pool's lock */
-	unsigned int unlocking;		   /* closes of locked files that are under way, likewise */
 
 	atomic_long held;	  /* fds that cannot be evicted */
 	atomic_size_t idle_count; /* nodes whose fd can be */
@@ -135,13 +135,17 @@ static inline struct share *share_of(fuse_req_t request)
 
 /* --- share_pool.c --- */
 
+struct share_item;
+
 struct share_worker {
 	struct share_pool *pool;
 	pthread_t thread;
 	char *buffer; /* SHARE_MAX_IO bytes, for replies */
 	struct __user_cap_data_struct capabilities[_LINUX_CAPABILITY_U32S_3];
-	const void *request;	     /* the message being served */
-	struct share_waiter *waiter; /* of a request that may wait for a lock */
+	const void *request;	       /* the message being served */
+	struct share_waiter *waiter;   /* of a request that may wait for a lock */
+	bool may_retry, lacks_room;    /* see share_hold_back */
+	const struct share_item *item; /* being served, NULL: none; under the pool's lock */
 };
 
 /* The worker that runs the caller. */
@@ -166,10 +170,25 @@ void share_leave(struct share *share);
 void share_withdraw(struct share *share);
 
 /*
- * Returns when locks that the guest has given up by a close, before the request
- * being served, are free: it does not wait for a RELEASE, and several workers do.
+ * Returns when each RELEASE and FORGET of the share that arrived before the request
+ * being served has been served: what it gives back, locks and room, is free.
  */
-void share_unlocks_wait(struct share *share);
+void share_wait_for_returns(void);
+
+/*
+ * Whether the reply is not to be sent: it says that there is no room, and the request
+ * will be tried once more, after share_wait_for_returns.
+ */
+bool share_hold_back(const struct iovec *iov, int count);
+
+/* --- share_caller.c --- */
+
+/* That capabilities of workers started later do not go with the uid. */
+int share_keep_capabilities(struct error *err);
+int share_know_capabilities(struct share_worker *worker); /* of the caller: 0 or an errno */
+
+/* As the request asks for: with or without what keeps set-uid bits at a write. */
+void share_set_privileges(struct share_worker *worker);
 
 /*
  * From here on the thread creates files as the request's uid, gid and umask;

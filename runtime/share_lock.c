@@ -104,7 +104,7 @@ void share_op_flock(fuse_req_t request, fuse_ino_t ino, struct fuse_file_info *f
 
 	if (!handle)
 		return;
-	share_unlocks_wait(share_of(request));
+	share_wait_for_returns();
 	lock = begin(request, &handle);
 	if (!lock)
 		return;
@@ -124,7 +124,7 @@ void share_op_setlk(fuse_req_t request, fuse_ino_t ino, struct fuse_file_info *f
 
 	if (!handle)
 		return;
-	share_unlocks_wait(share);
+	share_wait_for_returns();
 	if (flock->l_type == F_UNLCK)
 		owner = share_lock_owner_get(share, ino, fi->lock_owner);
 	else
@@ -152,7 +152,7 @@ void share_op_getlk(fuse_req_t request, fuse_ino_t ino, struct fuse_file_info *f
 
 	if (!handle)
 		return;
-	share_unlocks_wait(share_of(request));
+	share_wait_for_returns();
 	errnum = share_lock_test(handle, fi->lock_owner, lock);
 	if (errnum)
 		fuse_reply_err(request, errnum);

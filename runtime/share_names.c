@@ -179,6 +179,8 @@ static void remove_name(fuse_req_t request, fuse_ino_t parent, const char *name,
 	}
 	if (child)
 		share_place_removed(child, directory, name);
+	/* with a RELEASE unanswered the guest's kernel does not FORGET it now, but some time */
+	share_wait_for_returns();
 	fuse_reply_err(request, 0);
 }
 
@@ -210,6 +212,9 @@ static int rename_name(struct share_node *from, const char *name, struct share_n
 		share_place_removed(replaced, to, new_name);
 	if (moved)
 		share_place_moved(moved, to, new_name);
+	/* as in remove_name */
+	if (replaced)
+		share_wait_for_returns();
 	return 0;
 }
 

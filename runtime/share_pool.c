@@ -1,30 +1,30 @@
 /*
  * The workers of all shares of a VM: one queue, any worker takes any request.
- * Credentials, capabilities and umask are per thread and changed by raw system
- * calls: glibc's wrappers change every thread's.
+ *
+ * A guest's kernel does not wait for a RELEASE or a FORGET, which give back what
+ * a file took: its locks, and when it has no name any more its room on the disk.
+ * Later requests have to find that given back, and several workers serve them.
  */
 #include "share_internal.h"
 
 #include <errno.h>
 #include <linux/fuse.h>
-#include <linux/securebits.h>
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/syscall.h>
 
 /* File descriptors left to the rest: two of each share, one of each connection, stdio. */
 #define FDS_RESERVED 1024
 
-struct item {
-	struct item *next;
+struct share_item {
+	struct share_item *next;
 	struct share *share;
 	void *message;
 	size_t size;
 	int answer;		     /* an errno to answer with; 0: libfuse's */
-	bool unlocks;		     /* it closes a file that was locked */
+	uint64_t number;	     /* in the order of arrival */
+	bool gives_back;	     /* a RELEASE or FORGET */
 	struct share_waiter *waiter; /* of a request that may wait for a lock */
 };
 
@@ -40,7 +40,8 @@ struct share_pool {
 	pthread_mutex_t lock;  /* of all below */
 	pthread_cond_t work;   /* the queue is not empty, or stopping */
 	pthread_cond_t change; /* a worker has started, or a share is idle */
-	struct item *first, **last;
+	struct share_item *first, **last;
+	uint64_t arrived;
 	bool stopping;
 	unsigned int started; /* workers that came through their start, or did not: */
 	int start_errno;
@@ -81,100 +82,6 @@ static int raise_fd_limit(long *limit, struct error *err)
 	return 0;
 }
 
-/* --- what a worker may do, and as whom --- */
-
-/*
- * setfsuid must not take our capabilities away with the uid: a caller's right
- * to do this was the guest kernel's to judge. Inherited by the workers; after
- * confinement it is set already.
- */
-static int keep_capabilities(struct error *err)
-{
-	int bits = prctl(PR_GET_SECUREBITS);
-
-	if (bits < 0)
-		return error_set(err, errno, "prctl(PR_GET_SECUREBITS)");
-	if (!(bits & SECBIT_NO_SETUID_FIXUP) &&
-	    prctl(PR_SET_SECUREBITS, bits | SECBIT_NO_SETUID_FIXUP, 0, 0, 0))
-		return error_set(err, errno, "prctl(PR_SET_SECUREBITS)");
-	return 0;
-}
-
-static int capabilities(long call, struct share_worker *worker)
-{
-	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
-
-	return (int)syscall(call, &header, worker->capabilities);
-}
-
-/*
- * Without CAP_FSETID the host's kernel takes set-uid and set-gid bits off a file
- * that is written to or truncated, as it does for users.
- */
-static void set_fsetid(struct share_worker *worker, bool on)
-{
-	const uint32_t bit = 1u << CAP_FSETID;
-	struct __user_cap_data_struct *low = &worker->capabilities[0];
-
-	if (!(low->permitted & bit) || !!(low->effective & bit) == on)
-		return;
-	low->effective ^= bit;
-	if (capabilities(SYS_capset, worker))
-		low->effective ^= bit;
-}
-
-/*
- * What we agree to by HANDLE_KILLPRIV_V2: requests of a caller without
- * CAP_FSETID say so. Those that have no flag for it go by the uid.
- */
-static bool kills_privileges(const struct fuse_in_header *header)
-{
-	const void *body = header + 1;
-
-	switch (header->opcode) {
-	case FUSE_WRITE:
-		return ((const struct fuse_write_in *)body)->write_flags & FUSE_WRITE_KILL_SUIDGID;
-	case FUSE_SETATTR:
-		return ((const struct fuse_setattr_in *)body)->valid & FATTR_KILL_SUIDGID;
-	case FUSE_OPEN:
-		return ((const struct fuse_open_in *)body)->open_flags & FUSE_OPEN_KILL_SUIDGID;
-	case FUSE_CREATE:
-		return ((const struct fuse_create_in *)body)->open_flags & FUSE_OPEN_KILL_SUIDGID;
-	case FUSE_FALLOCATE:
-	case FUSE_COPY_FILE_RANGE:
-		return header->uid != 0;
-	default:
-		return false;
-	}
-}
-
-int share_be_caller(fuse_req_t request)
-{
-	const struct fuse_ctx *caller = fuse_req_ctx(request);
-
-	/* -1 is "do not change" to setfsuid, and nobody's uid */
-	if (caller->uid == (uid_t)-1 || caller->gid == (gid_t)-1)
-		return EINVAL;
-	umask(caller->umask & 0777);
-	if (caller->uid == 0 && caller->gid == 0)
-		return 0;
-	syscall(SYS_setfsgid, caller->gid);
-	syscall(SYS_setfsuid, caller->uid);
-	/* they report nothing: an id that is not mapped here stays what it was */
-	if ((uid_t)syscall(SYS_setfsuid, -1) != caller->uid ||
-	    (gid_t)syscall(SYS_setfsgid, -1) != caller->gid) {
-		share_be_self();
-		return EOVERFLOW;
-	}
-	return 0;
-}
-
-void share_be_self(void)
-{
-	syscall(SYS_setfsuid, 0);
-	syscall(SYS_setfsgid, 0);
-}
-
 /* --- workers --- */
 
 void share_send(struct share *share, const struct iovec *iov, int count)
@@ -187,7 +94,7 @@ void share_send_notification(struct share *share, const struct iovec *iov, int c
 	share->pool->callbacks.notify(share->cookie, iov, count);
 }
 
-static void answer(const struct item *item, int errnum)
+static void answer(const struct share_item *item, int errnum)
 {
 	const struct fuse_in_header *in = item->message;
 	struct fuse_out_header out = {
@@ -200,20 +107,49 @@ static void answer(const struct item *item, int errnum)
 	share_send(item->share, &iov, 1);
 }
 
-static void serve(struct share_worker *worker, const struct item *item)
+/*
+ * For want of room it is tried a second time, when what was given back before it
+ * arrived is: the first answer is held back (share_hold_back).
+ */
+static void process(struct share_worker *worker, const struct share_item *item)
 {
 	struct fuse_buf buf = { .mem = item->message, .size = item->size };
 
+	share_set_privileges(worker);
+	worker->lacks_room = false;
+	worker->may_retry = true;
+	fuse_session_process_buf(item->share->session, &buf);
+	worker->may_retry = false;
+	if (!worker->lacks_room)
+		return;
+	share_wait_for_returns();
+	fuse_session_process_buf(item->share->session, &buf);
+}
+
+bool share_hold_back(const struct iovec *iov, int count)
+{
+	struct share_worker *worker = this_worker;
+	const struct fuse_out_header *out = iov[0].iov_base;
+
+	if (!worker || !worker->may_retry || count != 1 ||
+	    (out->error != -ENOSPC && out->error != -EDQUOT))
+		return false;
+	worker->lacks_room = true;
+	return true;
+}
+
+static void serve(struct share_worker *worker, const struct share_item *item)
+{
 	worker->request = item->message;
 	worker->waiter = item->waiter;
 	if (item->answer) {
 		answer(item, item->answer);
 	} else if (((const struct fuse_in_header *)item->message)->opcode == FUSE_SYNCFS) {
 		/* libfuse does not know it */
+		share_wait_for_returns();
 		answer(item, share_sync(item->share));
 	} else {
-		set_fsetid(worker, !kills_privileges(item->message));
-		fuse_session_process_buf(item->share->session, &buf);
+		process(worker, item);
 	}
 	worker->request = NULL;
 	share_waiter_drop(steal_pointer(&worker->waiter));
@@ -222,19 +158,22 @@ static void serve(struct share_worker *worker, const struct item *item)
 
 static int start_worker(struct share_worker *worker)
 {
+	int errnum;
+
 	/* the umask is the request's, so each worker needs one of its own */
 	if (unshare(CLONE_FS))
 		return errno;
-	if (capabilities(SYS_capget, worker))
-		return errno;
+	errnum = share_know_capabilities(worker);
+	if (errnum)
+		return errnum;
 	worker->buffer = malloc(SHARE_MAX_IO);
 	return worker->buffer ? 0 : ENOMEM;
 }
 
 /* Under the pool's lock. NULL: stop. */
-static struct item *take(struct share_pool *pool)
+static struct share_item *take(struct share_pool *pool, struct share_worker *worker)
 {
-	struct item *item;
+	struct share_item *item;
 
 	while (!pool->first && !pool->stopping)
 		pthread_cond_wait(&pool->work, &pool->lock);
@@ -244,8 +183,7 @@ static struct item *take(struct share_pool *pool)
 	pool->first = item->next;
 	if (!pool->first)
 		pool->last = &pool->first;
-	if (item->unlocks)
-		item->share->unlocking++;
+	worker->item = item;
 	return item;
 }
 
@@ -273,24 +211,34 @@ void share_leave(struct share *share)
 }
 
 /* Under the pool's lock. */
-static void finish(struct share_pool *pool, struct item *item)
+static void finish(struct share_worker *worker, struct share_item *item)
 {
-	struct share *share = item->share;
-
-	if (item->unlocks) {
-		share->unlocking--;
-		pthread_cond_broadcast(&pool->change);
-	}
-	leave(share);
+	worker->item = NULL;
+	if (item->gives_back)
+		pthread_cond_broadcast(&worker->pool->change);
+	leave(item->share);
 	free(item);
 }
 
-void share_unlocks_wait(struct share *share)
+/* Under the pool's lock. Those that arrived before the item have been taken from the queue before it. */
+static bool returns_before(const struct share_pool *pool, const struct share_item *item)
 {
-	struct share_pool *pool = share->pool;
+	for (unsigned int i = 0; i < pool->count; i++) {
+		const struct share_item *other = pool->workers[i].item;
+
+		if (other && other->gives_back && other->share == item->share &&
+		    other->number < item->number)
+			return true;
+	}
+	return false;
+}
+
+void share_wait_for_returns(void)
+{
+	struct share_pool *pool = this_worker->pool;
 
 	pthread_mutex_lock(&pool->lock);
-	while (share->unlocking > 0)
+	while (returns_before(pool, this_worker->item))
 		pthread_cond_wait(&pool->change, &pool->lock);
 	pthread_mutex_unlock(&pool->lock);
 }
@@ -299,7 +247,7 @@ static void *run_worker(void *argument)
 {
 	struct share_worker *worker = argument;
 	struct share_pool *pool = worker->pool;
-	struct item *item;
+	struct share_item *item;
 	int errnum = start_worker(worker);
 
 	this_worker = worker;
@@ -308,12 +256,12 @@ static void *run_worker(void *argument)
 	if (errnum)
 		pool->start_errno = errnum;
 	pthread_cond_broadcast(&pool->change);
-	while (!errnum && (item = take(pool))) {
+	while (!errnum && (item = take(pool, worker))) {
 		pthread_mutex_unlock(&pool->lock);
 		serve(worker, item);
 		free(item->message);
 		pthread_mutex_lock(&pool->lock);
-		finish(pool, item);
+		finish(worker, item);
 	}
 	pthread_mutex_unlock(&pool->lock);
 	free(worker->buffer);
@@ -349,7 +297,7 @@ struct share_pool *share_pool_start(unsigned int threads, const struct share_cal
 	long fd_limit = 0;
 	int result;
 
-	if (raise_fd_limit(&fd_limit, err) || keep_capabilities(err))
+	if (raise_fd_limit(&fd_limit, err) || share_keep_capabilities(err))
 		return NULL;
 	pool = calloc(1, sizeof(*pool) + threads * sizeof(pool->workers[0]));
 	if (!pool) {
@@ -419,14 +367,10 @@ struct share *share_pool_first(struct share_pool *pool)
 	return pool->shares;
 }
 
-/*
- * What has to be known in the order of arrival: before the next request is looked
- * at, a wait can be interrupted, and a close is one that unlocks.
- */
-static void prepare(struct share_pool *pool, struct item *item)
+/* What has to be known in the order of arrival: before the next request is looked at, a wait can be interrupted. */
+static void prepare(struct share_pool *pool, struct share_item *item)
 {
 	struct fuse_in_header *header = item->message;
-	const struct fuse_release_in *release = (const void *)(header + 1);
 
 	switch (header->opcode) {
 	case FUSE_SETLKW:
@@ -434,7 +378,9 @@ static void prepare(struct share_pool *pool, struct item *item)
 		break;
 	case FUSE_RELEASE:
 	case FUSE_RELEASEDIR:
-		item->unlocks = share_handle_locked(item->share, release->fh);
+	case FUSE_FORGET:
+	case FUSE_BATCH_FORGET:
+		item->gives_back = true;
 		break;
 	case FUSE_TMPFILE:
 		/* libfuse knows it not; its name tells it from any other CREATE */
@@ -449,7 +395,7 @@ static void prepare(struct share_pool *pool, struct item *item)
  * Never answered: the request that it is about is, sooner or later. libfuse would
  * keep each that is about none.
  */
-static void interrupt(struct share_pool *pool, const struct item *item)
+static void interrupt(struct share_pool *pool, const struct share_item *item)
 {
 	const struct fuse_in_header *header = item->message;
 	const struct fuse_interrupt_in *in = (const void *)(header + 1);
@@ -458,15 +404,16 @@ static void interrupt(struct share_pool *pool, const struct item *item)
 	pool->callbacks.request_done(item->share->cookie, item->size);
 }
 
-static int enqueue(struct share_pool *pool, const struct item *template)
+static int enqueue(struct share_pool *pool, const struct share_item *template)
 {
-	struct item *item = malloc(sizeof(*item));
+	struct share_item *item = malloc(sizeof(*item));
 
 	if (!item)
 		return -1;
 	*item = *template;
 	pthread_mutex_lock(&pool->lock);
 	item->share->active++;
+	item->number = ++pool->arrived;
 	*pool->last = item;
 	pool->last = &item->next;
 	pthread_cond_signal(&pool->work);
@@ -478,7 +425,7 @@ int share_submit(struct share_pool *pool, struct share *share, void *request, si
 		 struct error *err)
 {
 	CLEANUP_FREE void *message = request;
-	struct item item = { .share = share, .message = request, .size = size };
+	struct share_item item = { .share = share, .message = request, .size = size };
 
 	/* INIT is answered before a kernel sends more; libfuse relies on it */
 	if (share->decoder.initialized && !atomic_load(&share->ready))
@@ -504,10 +451,10 @@ int share_submit(struct share_pool *pool, struct share *share, void *request, si
 /* Under the pool's lock. */
 static void drop_queued(struct share_pool *pool, const struct share *share)
 {
-	struct item **p = &pool->first;
+	struct share_item **p = &pool->first;
 
 	while (*p) {
-		struct item *item = *p;
+		struct share_item *item = *p;
 
 		if (share && item->share != share) {
 			p = &item->next;

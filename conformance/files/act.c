@@ -187,14 +187,31 @@ static long act_stat(char **words)
 	return stat(words[0], &st);
 }
 
-static int allocate(int fd)
+/* Of a new file; drop: and its name goes before its last close. */
+static long allocate(const char *path, const char *size, bool drop)
 {
-	return fallocate(fd, 0, 0, 1 << 30);
+	int fd = open(path, O_WRONLY | O_CREAT, 0644), kept;
+	long result;
+
+	if (fd < 0)
+		return -1;
+	result = fallocate(fd, 0, 0, atoll(size));
+	if (result == 0 && drop)
+		result = unlink(path);
+	kept = errno;
+	close(fd);
+	errno = kept;
+	return result;
 }
 
 static long act_allocate(char **words)
 {
-	return with_open(words[0], O_WRONLY | O_CREAT, allocate);
+	return allocate(words[0], words[1], false);
+}
+
+static long act_drop(char **words)
+{
+	return allocate(words[0], words[1], true);
 }
 
 /* How many bytes of the file are the content; past the page cache. */
@@ -266,9 +283,10 @@ static const struct {
 	{ "rename", 2, act_rename },	 { "mkdir", 1, act_mkdir },
 	{ "unlink", 1, act_unlink },	 { "rmdir", 1, act_rmdir },
 	{ "truncate", 2, act_truncate }, { "chmod", 2, act_chmod },
-	{ "stat", 1, act_stat },	 { "allocate", 1, act_allocate },
-	{ "read", 1, act_read },	 { "records", 1, act_records },
-	{ "wait", 0, act_wait },	 { "user", 1, act_user },
+	{ "stat", 1, act_stat },	 { "allocate", 2, act_allocate },
+	{ "drop", 2, act_drop },	 { "read", 1, act_read },
+	{ "records", 1, act_records },	 { "wait", 0, act_wait },
+	{ "user", 1, act_user },
 };
 
 /* Returns false for what is no action. */
