@@ -68,6 +68,16 @@ static void add_kernel(struct qemu_command *command, size_t ports, unsigned long
 	add(command, "-append", command->append);
 }
 
+/*
+ * TCG leaves out memory barriers and makes no operation atomic where a machine
+ * cannot have but one processor. What shares memory with it, our rings, needs both.
+ */
+static void set_vcpus(struct qemu_command *command, unsigned int count, bool needs_barriers)
+{
+	snprintf(command->vcpus, sizeof(command->vcpus), "cpus=%u,maxcpus=%u", count,
+		 needs_barriers && count == 1 ? 2 : count);
+}
+
 void qemu_command_make(struct qemu_command *command, const struct vm_config *config,
 		       const struct qemu_machine *machine, size_t ports, bool kvm, bool restored)
 {
@@ -75,7 +85,7 @@ void qemu_command_make(struct qemu_command *command, const struct vm_config *con
 
 	command->count = 0;
 	snprintf(command->memory, sizeof(command->memory), "%" PRIu64 "M", config->memory_mib);
-	snprintf(command->vcpus, sizeof(command->vcpus), "%u", settings->vcpus);
+	set_vcpus(command, settings->vcpus, !kvm && command->shares_memory);
 	uuid_unparse_lower(config->uuid, command->uuid);
 	snprintf(command->object, sizeof(command->object),
 		 "memory-backend-file,id=memory,share=on,mem-path=" QEMU_MEMORY ",size=%" PRIu64

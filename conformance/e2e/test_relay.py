@@ -7,6 +7,7 @@ import subprocess
 import time
 
 from harness import pid_alive, sha256, test, wait_until
+from hypervisor import CURRENT
 from test_locks import Holder, Host, Inside, volume, with_volume
 
 MIB = 1 << 20
@@ -128,3 +129,15 @@ def crowd_that_waits(t):
     for holder in holders:
         holder.end()
     t.equal("then all get it, one after another", crowd.communicate(timeout=30)[0], b"100\n")
+
+
+@test(11, limit=60, only="qemu")
+def emulated_barriers(t):
+    """memory that is shared with an emulated machine: QEMU keeps barriers only where there can be two processors"""
+    container = t.start()
+    vm, = CURRENT.vms(container.id)
+    with open(f"/proc/{vm}/cmdline") as file:
+        words = file.read().split("\0")
+    if words[words.index("-accel") + 1].startswith("tcg"):
+        t.equal("room for a second processor", words[words.index("-smp") + 1], "cpus=1,maxcpus=2")
+    t.equal("the container has one", container.sh("nproc").out, "1\n")
