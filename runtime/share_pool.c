@@ -37,9 +37,10 @@ struct share_pool {
 	pthread_mutex_t shares_lock; /* of the list */
 	struct share *shares;
 
-	pthread_mutex_t lock;  /* of all below */
-	pthread_cond_t work;   /* the queue is not empty, or stopping */
-	pthread_cond_t change; /* a worker has started, or a share is idle */
+	pthread_mutex_t lock; /* of all below */
+	pthread_cond_t work;  /* the queue is not empty, or stopping */
+	pthread_cond_t
+		change; /* a worker has started, a share is idle, or something was given back */
 	struct share_item *first, **last;
 	uint64_t arrived;
 	bool stopping;
@@ -367,7 +368,10 @@ struct share *share_pool_first(struct share_pool *pool)
 	return pool->shares;
 }
 
-/* What has to be known in the order of arrival: before the next request is looked at, a wait can be interrupted. */
+/*
+ * What has to be known in the order of arrival: before the next request is looked
+ * at, a wait can be interrupted, and what gives something back is known as such.
+ */
 static void prepare(struct share_pool *pool, struct share_item *item)
 {
 	struct fuse_in_header *header = item->message;

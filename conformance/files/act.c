@@ -195,7 +195,7 @@ static long allocate(const char *path, const char *size, bool drop)
 
 	if (fd < 0)
 		return -1;
-	result = fallocate(fd, 0, 0, atoll(size));
+	result = fallocate(fd, 0, 0, (off_t)number(size));
 	if (result == 0 && drop)
 		result = unlink(path);
 	kept = errno;
