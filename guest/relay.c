@@ -75,6 +75,8 @@ static int attach(struct relay *relay, const struct message *message, int *fd, s
 		stdio_reset(stream);
 		return 0;
 	}
+	if (stream->port->carried)
+		return memory_carry(stream, err);
 	return watch(relay, stream->fd, EPOLLIN | EPOLLOUT | EPOLLET, stream, err);
 }
 
@@ -223,8 +225,7 @@ static int flush(struct relay *relay, struct port *port, bool *progress)
 	while (output->begin < output->end) {
 		const uint8_t *bytes = output->data + output->begin;
 		size_t size = output->end - output->begin;
-		ssize_t n = port->memory ? memory_write(relay, bytes, size)
-					 : relay->ops->write(port->channel, bytes, size);
+		ssize_t n = relay->ops->write(port->channel, bytes, size);
 
 		if (n < 0)
 			return 1;
@@ -282,11 +283,6 @@ static void stream_event(struct stream *stream, uint32_t events)
 	}
 }
 
-static int acknowledge(const struct relay *relay, const struct port *port)
-{
-	return port->memory ? memory_acknowledge(relay) : relay->ops->acknowledge(port->channel);
-}
-
 /* Returns 1 when the host is gone. */
 static int take_events(struct relay *relay, int timeout, struct error *err)
 {
@@ -307,7 +303,7 @@ static int take_events(struct relay *relay, int timeout, struct error *err)
 			eventfd_read(relay->notify_event, &done);
 		else if (!port)
 			stream_event(events[i].data.ptr, events[i].events);
-		else if (events[i].events & EPOLLIN && acknowledge(relay, port) < 0)
+		else if (events[i].events & EPOLLIN && relay->ops->acknowledge(port->channel) < 0)
 			return 1;
 	}
 	return 0;
@@ -354,9 +350,9 @@ int relay_run(const struct boot_options *options, int socket, struct error *err)
 		return error_set(err, errno, "memory for the relay");
 	relay->ports_count = ports;
 	relay_protect_self();
-	if (options->memory && ports > WIRE_PORT_MEMORY)
-		relay_prepare_memory(relay);
 	result = set_up(relay, options->channel, socket, err);
+	if (!result && options->memory && ports > WIRE_PORT_MEMORY)
+		relay_prepare_memory(relay);
 	while (!result) {
 		bool progress = true;
 

@@ -26,7 +26,6 @@
 #include "error.h"
 #include "protocol.h"
 #include "relay_output.h"
-#include "ring.h"
 #include "socket_pump.h"
 #include "wire.h"
 
@@ -40,7 +39,7 @@
 struct port {
 	struct channel *channel;
 	bool readable;		 /* since its last event */
-	bool memory;		 /* its bytes are in the rings */
+	bool carried;		 /* by the kernel, through memory */
 	struct text_queue texts; /* for the host */
 	size_t input_size;
 	struct output output;
@@ -117,10 +116,7 @@ struct relay {
 	struct stream *request_stream;
 	size_t request_size, request_sent;
 	uint8_t request[SHARE_REQUEST_MAX];
-	/* memory that is shared with the host: its two parts' physical addresses */
-	bool offers;
-	uint64_t offer[2];
-	struct ring_pair rings;
+	uint64_t memory[2]; /* for the host: its two parts' physical addresses */
 	unsigned int ports_count;
 	struct port ports[];
 };
@@ -157,18 +153,12 @@ bool stdio_report_exits(struct relay *relay);
 
 /* relay_memory.c. Without memory that can be offered the port stays as it is. */
 void relay_prepare_memory(struct relay *relay);
+/* Behind the HELLO. */
 void relay_offer_memory(struct relay *relay);
-/* As those of channel_ops and relay_receive, for the port that has `memory`. */
-int memory_acknowledge(const struct relay *relay);
-ssize_t memory_write(struct relay *relay, const void *bytes, size_t size);
-int memory_receive(struct relay *relay, struct port *port, bool *progress, struct error *err);
-/* As read() of /dev/fuse, and sends what came; EBUSY: not now. */
-ssize_t memory_read_request(struct relay *relay, const struct stream *stream);
+/* Of a port that is `carried`: the share is the kernel's from now on. */
+int memory_carry(struct stream *stream, struct error *err);
 
 /* relay_share.c. */
-/* A whole message of the host's for /dev/fuse, in pieces; header: a copy of how it begins. */
-int share_deliver(struct relay *relay, struct stream *stream, const struct fuse_out_header *header,
-		  const struct iovec *pieces, int count, size_t size, struct error *err);
 int share_receive(struct relay *relay, struct stream *stream, const struct wire_frame *frame,
 		  struct error *err);
 bool share_read(struct relay *relay, struct stream *stream);

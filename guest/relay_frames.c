@@ -288,8 +288,8 @@ int relay_receive(struct relay *relay, struct port *port, bool *progress, struct
 {
 	size_t before = port->input_size;
 
-	if (port->memory)
-		return memory_receive(relay, port, progress, err);
+	if (port->carried)
+		return 0;
 	while (port->readable && port->input_size < sizeof(port->input)) {
 		ssize_t n = relay->ops->read(port->channel, port->input + port->input_size,
 					     sizeof(port->input) - port->input_size);

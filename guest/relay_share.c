@@ -8,11 +8,7 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/uio.h>
 #include <unistd.h>
-
-/* The longest names a directory and an entry of it. */
-#define NOTIFICATION_MAX 1024u
 
 /* The file system is gone: nothing more to carry. The host is not told; it knows. */
 static void share_ended(struct stream *stream)
@@ -21,53 +17,29 @@ static void share_ended(struct stream *stream)
 	stream->finished = true;
 }
 
-static int deliver_notification(struct relay *relay, struct stream *stream,
-				const struct iovec *pieces, int count, size_t size,
-				struct error *err)
-{
-	uint8_t message[NOTIFICATION_MAX];
-	size_t at = 0;
-
-	if (size > sizeof(message))
-		return error_set(err, 0, "channel: notification of %zu bytes on share stream %u",
-				 size, stream->id);
-	for (int i = 0; i < count; i++) {
-		memcpy(message + at, pieces[i].iov_base, pieces[i].iov_len);
-		at += pieces[i].iov_len;
-	}
-	return notify_put(relay, stream, message, size, err);
-}
-
 /*
  * Hands it to the kernel. ENOENT: the request was interrupted and nobody waits any
  * more. EINVAL: the host's mistake, seen by who waits for it.
  */
-int share_deliver(struct relay *relay, struct stream *stream, const struct fuse_out_header *header,
-		  const struct iovec *pieces, int count, size_t size, struct error *err)
-{
-	if (header->len != size)
-		return error_set(err, 0, "channel: reply of %zu bytes says %u on share stream %u",
-				 size, header->len, stream->id);
-	if (stream->fd < 0)
-		return 0;
-	if (header->unique == 0)
-		return deliver_notification(relay, stream, pieces, count, size, err);
-	if (writev(stream->fd, pieces, count) < 0 && errno == ENODEV)
-		share_ended(stream);
-	return 0;
-}
-
 static int deliver(struct relay *relay, struct stream *stream, const uint8_t *reply, size_t size,
 		   struct error *err)
 {
-	const struct iovec piece = { (void *)reply, size };
 	struct fuse_out_header header;
 
 	if (!reply || size < sizeof(header))
 		return error_set(err, 0, "channel: reply of %zu bytes on share stream %u", size,
 				 stream->id);
 	memcpy(&header, reply, sizeof(header));
-	return share_deliver(relay, stream, &header, &piece, 1, size, err);
+	if (header.len != size)
+		return error_set(err, 0, "channel: reply of %zu bytes says %u on share stream %u",
+				 size, header.len, stream->id);
+	if (stream->fd < 0)
+		return 0;
+	if (header.unique == 0)
+		return notify_put(relay, stream, reply, size, err);
+	if (write(stream->fd, reply, size) < 0 && errno == ENODEV)
+		share_ended(stream);
+	return 0;
 }
 
 static int collect(struct stream *stream, const struct wire_frame *frame, struct error *err)
@@ -107,18 +79,12 @@ int share_receive(struct relay *relay, struct stream *stream, const struct wire_
 /* Takes the next request, when the buffer is free and credit covers the largest. */
 bool share_read(struct relay *relay, struct stream *stream)
 {
-	const bool memory = stream->port->memory;
 	ssize_t n;
 
 	if (relay->request_stream || stream->fd < 0 || !stream->readable ||
 	    stream->credit < SHARE_REQUEST_MAX)
 		return false;
-	n = memory ? memory_read_request(relay, stream)
-		   : read(stream->fd, relay->request, sizeof(relay->request));
-	if (n > 0 && memory) {
-		stream->credit -= n;
-		return true;
-	}
+	n = read(stream->fd, relay->request, sizeof(relay->request));
 	if (n > 0) {
 		relay->request_stream = stream;
 		relay->request_size = n;
@@ -129,8 +95,6 @@ bool share_read(struct relay *relay, struct stream *stream)
 	}
 	if (n < 0 && (errno == EINTR || errno == ENOENT))
 		return true; /* a request that was given up meanwhile */
-	if (n < 0 && errno == EBUSY)
-		return false;
 	stream->readable = false;
 	if (n == 0 || errno != EAGAIN)
 		share_ended(stream);

@@ -66,6 +66,17 @@ static int prepare(struct io *io, const char *config_path, struct error *err)
 	return watch(io, io->wake, EPOLLIN, EVENT_WAKE, err);
 }
 
+int io_watch_port(struct io *io, unsigned int port, int op, struct error *err)
+{
+	const struct channel *channel = io->ports[port].channel;
+	struct epoll_event event = { .events = channel_events(channel),
+				     .data.u64 = EVENT_PORT + port * EVENT_PORT_STEP };
+
+	if (epoll_ctl(io->epoll, op, channel_fd(channel), &event))
+		return error_set(err, errno, "epoll_ctl of port %u", port);
+	return 0;
+}
+
 /* The shares' streams are those that there are. */
 static int serve_shares(struct io *io, struct error *err)
 {
@@ -94,13 +105,9 @@ static int begin(struct io *io, const char *spec, int *fds, size_t count, struct
 	    serve_shares(io, err))
 		return -1;
 	io_sockets_place(io);
-	for (unsigned int i = 0; i < io->ports_count; i++) {
-		const struct channel *channel = io->ports[i].channel;
-
-		if (watch(io, channel_fd(channel), channel_events(channel),
-			  EVENT_PORT + i * EVENT_PORT_STEP, err))
+	for (unsigned int i = 0; i < io->ports_count; i++)
+		if (io_watch_port(io, i, EPOLL_CTL_ADD, err))
 			return -1;
-	}
 	return io_channel_hello(io, err);
 }
 

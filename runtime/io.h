@@ -156,6 +156,10 @@ struct io {
 /* Workers wait while this much of their replies does. */
 #define IO_REPLIES_HIGH (8u << 20)
 
+/* io.c */
+/* op: of epoll_ctl, when what the port's channel is to be watched for is new, or other. */
+int io_watch_port(struct io *io, unsigned int port, int op, struct error *err);
+
 /* io_volumes.c */
 /* Opens all that config.json mounts of the host, and the root. Before confinement. */
 int io_volumes_open(struct io *io, struct error *err);

@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/random.h>
 #include <time.h>
@@ -264,6 +265,13 @@ static int receive_hello(struct io *io, const struct wire_frame *frame, struct e
 	return io_tell_monitor(io, &connected, err);
 }
 
+static int receive_memory(struct io *io, const struct wire_frame *frame, struct error *err)
+{
+	if (io_memory_offered(io, frame->body, err))
+		return -1;
+	return io_watch_port(io, WIRE_PORT_MEMORY, EPOLL_CTL_MOD, err);
+}
+
 static int receive_control(struct io *io, const struct wire_frame *frame, struct error *err)
 {
 	int result;
@@ -301,7 +309,7 @@ static int dispatch(struct io *io, unsigned int port, const struct wire_frame *f
 		return error_set(err, 0, "the guest sent a frame of type %u before HELLO",
 				 frame->type);
 	if (control && frame->type == WIRE_MEMORY)
-		return io_memory_offered(io, frame->body, err);
+		return receive_memory(io, frame, err);
 	if (control && frame->type == WIRE_CONTROL)
 		return receive_control(io, frame, err);
 	if (port == WIRE_PORT_STDIO && frame->type == WIRE_CONTROL)

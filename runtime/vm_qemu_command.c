@@ -17,7 +17,7 @@
 /* The guest's memory is a file, so that it can be kept, and filled before QEMU begins. */
 #define MEMORY ",memory-backend=memory"
 /* What it shares with the io process is two pages of 2 MiB. */
-#define SHARED_MEMORY " hugepages=2 vxn.memory"
+#define SHARED_MEMORY " vxn.memory"
 
 const struct qemu_machine qemu_machines[QEMU_MACHINES] = {
 	{ "microvm,acpi=off" MEMORY, "virtio-serial-device", "virtio-balloon-device" BALLOON,

@@ -2,12 +2,19 @@
  * What a hostile guest (init_hostile.c) says of the memory that it offers to the
  * host, and puts into it.
  */
+#include <fcntl.h>
 #include <linux/fuse.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
-#include "guest/relay.h"
 #include "hostile.h"
+#include "ring.h"
 #include "wire.h"
+
+#define PAGE_SIZE 4096u
+/* Of an entry of /proc/PID/pagemap. */
+#define PAGE_NUMBER ((1ull << 55) - 1)
 
 static void offer(uint64_t first, uint64_t second)
 {
@@ -38,15 +45,36 @@ void offer_twice(void)
 	offer(66 * WIRE_MEMORY_PART, 67 * WIRE_MEMORY_PART);
 }
 
-/* As vxn-init does it. The host then looks into the rings at each byte through the port. */
-static struct relay *share_memory(void)
+static uint64_t physical_address(const uint8_t *page)
 {
-	static _Alignas(struct relay) uint8_t space[sizeof(struct relay)];
-	struct relay *relay = (void *)space;
+	uint64_t entry = 0;
+	int fd = open("/proc/self/pagemap", O_RDONLY);
 
-	relay_prepare_memory(relay);
-	offer(relay->offer[0], relay->offer[1]);
-	return relay;
+	if (pread(fd, &entry, sizeof(entry), (off_t)((uintptr_t)page / PAGE_SIZE * sizeof(entry))) <
+	    0)
+		entry = 0;
+	close(fd);
+	return (entry & PAGE_NUMBER) * PAGE_SIZE;
+}
+
+/* Two huge pages. The host then looks into the rings at each byte through the port. */
+static bool share_memory(struct ring_pair *rings)
+{
+	int fd = open("/proc/sys/vm/nr_hugepages", O_WRONLY);
+	bool some = write(fd, "2", 1) > 0;
+	uint8_t *parts = some ? mmap(NULL, 2 * (size_t)WIRE_MEMORY_PART, PROT_READ | PROT_WRITE,
+				     MAP_SHARED | MAP_ANONYMOUS | MAP_HUGETLB | MAP_POPULATE, -1, 0)
+			      : MAP_FAILED;
+
+	close(fd);
+	if (parts == MAP_FAILED) {
+		/* a PV domain, whose host has not asked for any */
+		offer(0, WIRE_MEMORY_PART);
+		return false;
+	}
+	ring_pair_lay_out(rings, parts, parts + WIRE_MEMORY_PART);
+	offer(physical_address(parts), physical_address(parts + WIRE_MEMORY_PART));
+	return true;
 }
 
 static void look_at_rings(void)
@@ -56,27 +84,27 @@ static void look_at_rings(void)
 
 void claim_too_much(void)
 {
-	struct relay *relay = share_memory();
+	struct ring_pair rings;
 
-	if (relay->offers)
-		atomic_store(&relay->rings.to_host.shared->produced, WIRE_MEMORY_PART);
+	if (share_memory(&rings))
+		atomic_store(&rings.to_host.shared->produced, WIRE_MEMORY_PART);
 	look_at_rings();
 }
 
 /* What has been read already is offered again. */
 void go_back(void)
 {
-	struct relay *relay = share_memory();
+	struct ring_pair rings;
 
-	if (relay->offers)
-		atomic_store(&relay->rings.to_host.shared->produced, UINT64_MAX);
+	if (share_memory(&rings))
+		atomic_store(&rings.to_host.shared->produced, UINT64_MAX);
 	look_at_rings();
 }
 
 /* More consumed than there ever was shows when the host writes: the answer to INIT. */
 void consume_too_much(void)
 {
-	struct relay *relay = share_memory();
+	struct ring_pair rings;
 	const struct fuse_in_header header = {
 		.len = sizeof(header) + sizeof(struct fuse_init_in),
 		.opcode = FUSE_INIT,
@@ -86,25 +114,24 @@ void consume_too_much(void)
 	const struct fuse_init_in init = { .major = FUSE_KERNEL_VERSION, .minor = 36 };
 	uint8_t frame[WIRE_HEADER_SIZE];
 
-	if (relay->offers) {
+	if (share_memory(&rings)) {
 		wire_encode_header(frame, WIRE_DATA, 0, share(), header.len);
-		ring_put(&relay->rings.to_host, 0, frame, sizeof(frame));
-		ring_put(&relay->rings.to_host, sizeof(frame), &header, sizeof(header));
-		ring_put(&relay->rings.to_host, sizeof(frame) + sizeof(header), &init,
-			 sizeof(init));
-		atomic_store(&relay->rings.to_guest.shared->consumed, 1);
-		ring_produce(&relay->rings.to_host, sizeof(frame) + header.len);
+		ring_put(&rings.to_host, 0, frame, sizeof(frame));
+		ring_put(&rings.to_host, sizeof(frame), &header, sizeof(header));
+		ring_put(&rings.to_host, sizeof(frame) + sizeof(header), &init, sizeof(init));
+		atomic_store(&rings.to_guest.shared->consumed, 1);
+		ring_produce(&rings.to_host, sizeof(frame) + header.len);
 	}
 	look_at_rings();
 }
 
 void put_no_frame(void)
 {
-	struct relay *relay = share_memory();
+	struct ring_pair rings;
 
-	if (relay->offers) {
-		ring_put(&relay->rings.to_host, 0, "these are no frames of rings", 28);
-		ring_produce(&relay->rings.to_host, 28);
+	if (share_memory(&rings)) {
+		ring_put(&rings.to_host, 0, "these are no frames of rings", 28);
+		ring_produce(&rings.to_host, 28);
 	}
 	look_at_rings();
 }
