@@ -4,6 +4,7 @@
  * pid 1. All of vxn-init's other work waits for file systems that this process
  * serves, so it never touches a path, never blocks but in epoll_wait (a thread
  * for notifications may), and has its memory locked. If it ends, pid 1 powers the VM off.
+ * Shares whose port goes through memory are the kernel's to carry (relay_memory.c).
  *
  * A pipe is locked by a splice for as long as that waits for its file, perhaps
  * for this process: EBUSY instead (guest/kernel-fuse.patch), which no event ends.

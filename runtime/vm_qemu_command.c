@@ -16,7 +16,7 @@
 #define BALLOON ",deflate-on-oom=on"
 /* The guest's memory is a file, so that it can be kept, and filled before QEMU begins. */
 #define MEMORY ",memory-backend=memory"
-/* What it shares with the io process is two pages of 2 MiB. */
+/* It is to share memory with the io process (wire.h, MEMORY). */
 #define SHARED_MEMORY " vxn.memory"
 
 const struct qemu_machine qemu_machines[QEMU_MACHINES] = {

@@ -2,6 +2,7 @@
 #include "ring.h"
 
 #include <string.h>
+#include <sys/uio.h>
 
 #include "wire.h"
 
@@ -45,7 +46,8 @@ ssize_t ring_filled(const struct ring *ring, size_t wanted)
 	return filled(ring);
 }
 
-int ring_pieces(const struct ring *ring, size_t offset, size_t size, struct iovec pieces[2])
+/* Where `size` bytes lie that begin `offset` behind the position; returns how many pieces. */
+static int ring_pieces(const struct ring *ring, size_t offset, size_t size, struct iovec pieces[2])
 {
 	size_t begin = (size_t)((ring->position + offset) % ring->size);
 	size_t first = ring->size - begin;

@@ -1,7 +1,8 @@
 /*
  * One direction of a byte stream through memory that two sides share which do not
- * trust each other: the io process and the relay in the guest (wire.h, MEMORY). Pure
- * memory; who calls tells the other side when these functions say so.
+ * trust each other: the io process and the guest's kernel (wire.h, MEMORY), whose
+ * half is in guest/kernel-rings.patch. Pure memory; who calls tells the other side
+ * when these functions say so.
  *
  * Each side keeps its own position to itself and only tells it; of the other's it
  * takes one copy, checks that, and goes by it. Positions are bytes since the
@@ -16,7 +17,6 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
-#include <sys/uio.h>
 
 /* In the shared memory, zero at first. Positions of two sides are not in one cache line. */
 struct ring_shared {
@@ -42,10 +42,7 @@ struct ring {
 ssize_t ring_room(const struct ring *ring, size_t wanted);
 ssize_t ring_filled(const struct ring *ring, size_t wanted);
 
-/* Where `size` bytes lie that begin `offset` behind the position; returns how many pieces. */
-int ring_pieces(const struct ring *ring, size_t offset, size_t size, struct iovec pieces[2]);
-
-/* Copies, without moving the position. */
+/* Copies what begins `offset` behind the position, without moving that. */
 void ring_put(const struct ring *ring, size_t offset, const void *bytes, size_t size);
 void ring_get(const struct ring *ring, size_t offset, void *bytes, size_t size);
 

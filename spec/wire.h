@@ -30,7 +30,8 @@
  * offer two parts of it, each of WIRE_MEMORY_PART bytes, behind its HELLO. What it
  * sends on WIRE_PORT_MEMORY from then on, and what it is sent there, are frames as
  * before, but in the rings of that memory (ring.h); a byte through the port itself,
- * of any value, tells the other side to look at them.
+ * of any value, tells the other side to look at them. The port is then for shares
+ * alone: it is the guest's kernel that reads and writes the rings.
  *
  * Kinds of streams:
  *  - stdio: DATA one way (stdin to the guest; stdout, stderr from it), or both

@@ -8,6 +8,7 @@ import time
 
 from harness import pid_alive, sha256, test, wait_until
 from hypervisor import CURRENT
+from test_leaks import monitor_of
 from test_locks import Holder, Host, Inside, volume, with_volume
 
 MIB = 1 << 20
@@ -141,3 +142,38 @@ def emulated_barriers(t):
     if words[words.index("-accel") + 1].startswith("tcg"):
         t.equal("room for a second processor", words[words.index("-smp") + 1], "cpus=1,maxcpus=2")
     t.equal("the container has one", container.sh("nproc").out, "1\n")
+
+
+def cpu_seconds(pid):
+    with open(f"/proc/{pid}/stat") as file:
+        fields = file.read().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+@test(11, limit=90, only="qemu")
+def requests_past_the_relay(t):
+    """the guest's kernel carries requests to the host by itself, and nobody spins when there are none"""
+    def edit(config):
+        namespaces = config["linux"]["namespaces"]
+        config["linux"]["namespaces"] = [one for one in namespaces if one["type"] != "pid"]
+
+    container = t.start(edit=edit)
+    result = container.sh("""
+        switches() { grep ^voluntary_ctxt_switches /proc/$relay/status | tr -dc 0-9; }
+        for relay in /proc/[0-9]*; do
+            relay=${relay#/proc/}
+            [ "$(cut -d ' ' -f 4 /proc/$relay/stat 2>/dev/null)" = 1 ] && [ "$(cat /proc/$relay/oom_score_adj)" = -1000 ] && break
+        done
+        before=$(switches)
+        i=0
+        while [ $i -lt 1000 ]; do [ -e /etc/absent.$i ]; i=$((i + 1)); done
+        echo $relay $(cat /proc/$relay/comm) $(($(switches) - before))""")
+    words = result.out.split()
+    t.need("the relay is seen inside", result.status == 0 and len(words) == 3, result)
+    t.ok("1,000 lookups do not wake it 1,000 times", int(words[2]) < 100, result)
+    processes = (*CURRENT.vms(container.id), dict(monitor_of(container.id))["vxn-io"])
+    time.sleep(1)
+    before = sum(map(cpu_seconds, processes))
+    time.sleep(3)
+    t.ok("at rest the VM and its io process take less than a third of a processor",
+         sum(map(cpu_seconds, processes)) - before < 1, sum(map(cpu_seconds, processes)) - before)
