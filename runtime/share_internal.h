@@ -142,10 +142,10 @@ struct share_worker {
 	pthread_t thread;
 	char *buffer; /* SHARE_MAX_IO bytes, for replies */
 	struct __user_cap_data_struct capabilities[_LINUX_CAPABILITY_U32S_3];
-	const void *request;	       /* the message being served */
-	struct share_waiter *waiter;   /* of a request that may wait for a lock */
-	bool may_retry, lacks_room;    /* see share_hold_back */
-	const struct share_item *item; /* being served, NULL: none; under the pool's lock */
+	const void *request;	     /* the message being served */
+	struct share_waiter *waiter; /* of a request that may wait for a lock */
+	bool may_retry, lacks_room;  /* see share_hold_back */
+	struct share_item *item;     /* being served, NULL: none; under the pool's lock */
 };
 
 /* The worker that runs the caller. */

@@ -3,7 +3,9 @@
  *
  * A guest's kernel does not wait for a RELEASE or a FORGET, which give back what
  * a file took: its locks, and when it has no name any more its room on the disk.
- * Later requests have to find that given back, and several workers serve them.
+ * Later requests have to find that given back, and several workers serve them. So
+ * with any request that is answered but not done: what its worker still holds of a
+ * file may be the last of it.
  */
 #include "share_internal.h"
 
@@ -24,7 +26,7 @@ struct share_item {
 	size_t size;
 	int answer;		     /* an errno to answer with; 0: libfuse's */
 	uint64_t number;	     /* in the order of arrival */
-	bool gives_back;	     /* a RELEASE or FORGET */
+	_Atomic bool gives_back;     /* a RELEASE or FORGET, or answered */
 	struct share_waiter *waiter; /* of a request that may wait for a lock */
 };
 
@@ -87,6 +89,9 @@ static int raise_fd_limit(long *limit, struct error *err)
 
 void share_send(struct share *share, const struct iovec *iov, int count)
 {
+	/* before anybody can act on the answer */
+	if (this_worker && this_worker->item)
+		this_worker->item->gives_back = true;
 	share->pool->callbacks.reply(share->cookie, iov, count);
 }
 
