@@ -39,8 +39,10 @@ void stream_close_fd(struct stream *stream)
 	if (stream->fd < 0)
 		return;
 	epoll_ctl(stream->epoll, EPOLL_CTL_DEL, stream->fd, NULL);
-	close(stream->fd);
-	stream->fd = -1;
+	if (stream->kind == STREAM_STDIN || stream->kind == STREAM_OUTPUT)
+		pipe_close(steal_fd(&stream->fd));
+	else
+		close(steal_fd(&stream->fd));
 }
 
 /* Fails only when there is nobody to see it. */

@@ -2,12 +2,13 @@
  * The relay: the process that moves bytes between the channel and stdio pipes,
  * pseudo terminals and /dev/fuse, and control texts between the channel and
  * pid 1. All of vxn-init's other work waits for file systems that this process
- * serves, so it never touches a path, never blocks but in epoll_wait (a thread
- * for notifications may), and has its memory locked. If it ends, pid 1 powers the VM off.
+ * serves, so it never touches a path, never blocks but in epoll_wait (threads
+ * for notifications and for closing pipes may), and has its memory locked. If it ends, pid 1 powers the VM off.
  * Shares whose port goes through memory are the kernel's to carry (relay_memory.c).
  *
  * A pipe is locked by a splice for as long as that waits for its file, perhaps
- * for this process: EBUSY instead (guest/kernel-fuse.patch), which no event ends.
+ * for this process: EBUSY instead (guest/kernel-fuse.patch), which no event ends,
+ * and a close has to wait elsewhere.
  *
  * Descriptors (but a vchan's) are watched edge-triggered: an event sets a flag of the stream, an
  * EAGAIN clears it. What has no credit or no room is simply left alone until it
@@ -130,6 +131,9 @@ int relay_run(const struct boot_options *options, int socket, struct error *err)
 
 /* Stops watching fd and closes it. */
 void stream_close_fd(struct stream *stream);
+
+/* relay_close.c: at once, or as soon as the pipe's lock is free. */
+void pipe_close(int fd);
 
 /* relay_frames.c: what comes from the host, and control texts both ways. */
 int relay_receive(struct relay *relay, struct port *port, bool *progress, struct error *err);

@@ -2,15 +2,17 @@
 import hashlib
 import os
 import shutil
+import signal
 import struct
 import subprocess
 import time
 
-from harness import pid_alive, sha256, test, wait_until
+from harness import exit_status, pid_alive, sha256, test, wait_until
 from hypervisor import CURRENT
 from test_leaks import monitor_of
 from test_locks import Holder, Host, Inside, volume, with_volume
 
+HERE = os.path.dirname(os.path.abspath(__file__))
 MIB = 1 << 20
 
 
@@ -72,6 +74,22 @@ def spliced_output(t):
     # busybox' cat is one sendfile after another
     result = container.sh("for f in /d/??; do cat $f; done; echo end", text=False, timeout=60)
     t.equal("all of it comes", (result.status, sha256(result.out)), (0, sha256(data + b"end\n")), len(result.out))
+
+
+@test(11, limit=180)
+def reader_goes_while_spliced(t):
+    """nobody reads any more what the kernel itself writes to stdout: closing that pipe has to wait for the file"""
+    directory = volume(t)
+    for number in range(8):
+        with open(f"{directory}/{number}", "wb") as file:
+            file.write(os.urandom(4 * MIB))
+    container = t.start(edit=with_volume(directory))
+    for number in range(8):
+        process = t.spawn(container.exec_argv("cat", f"/d/{number}"), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+        process.stdout.read(1)
+        process.stdout.close()
+        t.equal("its process gets SIGPIPE", exit_status(process.wait(30)), 128 + signal.SIGPIPE)
+    t.equal("the container lives", container.sh("echo alive").out, "alive\n")
 
 
 @test(11, limit=300)
@@ -177,3 +195,20 @@ def requests_past_the_relay(t):
     time.sleep(3)
     t.ok("at rest the VM and its io process take less than a third of a processor",
          sum(map(cpu_seconds, processes)) - before < 1, sum(map(cpu_seconds, processes)) - before)
+
+
+@test(11, only="qemu")
+def requests_of_a_container(t):
+    """a file system that a container makes itself does not come to the host as one of its shares"""
+    directory = volume(t)
+    shutil.copy(os.path.join(HERE, "inside_fuse"), directory)
+
+    def edit(config):
+        with_volume(directory)(config)
+        for names in config["process"]["capabilities"].values():
+            names += [name for name in ("CAP_SYS_ADMIN", "CAP_MKNOD") if name not in names]
+
+    container = t.start(edit=edit)
+    result = container.sh("mknod /dev/fuse c 10 229; mkdir /dev/m; /d/inside_fuse /dev/fuse /dev/m; wc -c </d/inside_fuse")
+    size = os.stat(f"{directory}/inside_fuse").st_size
+    t.equal("the kernel refuses to carry it, and the share is as it was", (result.status, result.out), (0, f"EPERM\n{size}\n"), result)
