@@ -85,6 +85,22 @@ void share_set_privileges(struct share_worker *worker)
 	set_fsetid(worker, !kills_privileges(worker->request));
 }
 
+/* A thread's, so that what it is already costs nothing. A umask is none of a thread's at first. */
+static _Thread_local struct {
+	bool other; /* than root */
+	bool knows_umask;
+	mode_t umask;
+} self;
+
+static void set_umask(mode_t mask)
+{
+	if (self.knows_umask && self.umask == mask)
+		return;
+	umask(mask);
+	self.knows_umask = true;
+	self.umask = mask;
+}
+
 int share_be_caller(fuse_req_t request)
 {
 	const struct fuse_ctx *caller = fuse_req_ctx(request);
@@ -92,9 +108,10 @@ int share_be_caller(fuse_req_t request)
 	/* -1 is "do not change" to setfsuid, and nobody's uid */
 	if (caller->uid == (uid_t)-1 || caller->gid == (gid_t)-1)
 		return EINVAL;
-	umask(caller->umask & 0777);
+	set_umask(caller->umask & 0777);
 	if (caller->uid == 0 && caller->gid == 0)
 		return 0;
+	self.other = true;
 	syscall(SYS_setfsgid, caller->gid);
 	syscall(SYS_setfsuid, caller->uid);
 	/* they report nothing: an id that is not mapped here stays what it was */
@@ -108,6 +125,9 @@ int share_be_caller(fuse_req_t request)
 
 void share_be_self(void)
 {
+	if (!self.other)
+		return;
+	self.other = false;
 	syscall(SYS_setfsuid, 0);
 	syscall(SYS_setfsgid, 0);
 }

@@ -403,6 +403,14 @@ static void send_fuse_huge(void)
 		send_frame(WIRE_DATA, WIRE_MORE, share(), bytes, sizeof(bytes));
 }
 
+/* For notifications, of which there was none. */
+static void send_share_credit(void)
+{
+	static const uint8_t one[4] = { 1 };
+
+	send_frame(WIRE_CREDIT, 0, share(), one, sizeof(one));
+}
+
 static uint32_t bound_socket(void)
 {
 	for (size_t i = 0; i < create.shares_count; i++)
@@ -496,6 +504,7 @@ static const struct behaviour {
 	{ "fuse-name", AFTER_CREATE, send_fuse_name },
 	{ "fuse-path", AFTER_CREATE, send_fuse_path },
 	{ "fuse-huge", AFTER_CREATE, send_fuse_huge },
+	{ "share-credit", AFTER_CREATE, send_share_credit },
 	{ "connect-share", AFTER_CREATE, connect_to_share },
 	{ "connect-often", AFTER_CREATE, connect_too_often },
 	{ "connect-flood", AFTER_CREATE, connect_without_end },

@@ -484,6 +484,7 @@ VIOLATIONS = {
     "fuse-name": ("FUSE",),
     "fuse-path": ("FUSE",),
     "fuse-huge": ("guest",),
+    "share-credit": ("more credit on a share",),
     # Where a guest shares no memory (Xen), all are refused as offers.
     "memory-unaligned": ("the guest offered memory",),
     "memory-beyond": ("the guest offered memory",),
