@@ -27,6 +27,7 @@
 #include "lookup.h"
 #include "protocol.h"
 #include "rootfs.h"
+#include "start_hooks.h"
 #include "terminal.h"
 #include "user.h"
 
@@ -247,6 +248,8 @@ static int set_up(const struct child_plan *plan, struct error *err)
 		return error_set(err, errno, "report to pid 1");
 	if (plan->config && wait_for_start(plan->socket) < 0)
 		_exit(1);
+	if (plan->config && start_hooks_run(plan, err) < 0)
+		return -1;
 	execve(program, plan->process->args, env);
 	return error_set(err, errno, "exec %s", program);
 }

@@ -21,6 +21,7 @@ struct child_plan {
 	struct share_mount *shares;
 	size_t shares_count;
 	const char *hostname; /* NULL = not told */
+	const char *bundle;   /* its path on the host; NULL = not told */
 	uint64_t shm_size;    /* bytes, 0 = not told */
 	/* for a process that joins one */
 	int init; /* pidfd of the container's first process */

@@ -154,6 +154,7 @@ static int create(struct init *init, struct container *container,
 				   .hostname = container->config->hostname
 						       ? container->config->hostname
 						       : request->hostname,
+				   .bundle = request->bundle,
 				   .init = -1 };
 
 	if (!container->config->has_process)

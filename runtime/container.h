@@ -16,6 +16,7 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
+#include "config.h"
 #include "error.h"
 #include "state.h"
 
@@ -69,6 +70,9 @@ int container_state_read(const struct container *container, struct container_sta
 /* The same, as the file has it: delete wants to know what a dead monitor has left. */
 int container_state_stored(const struct container *container, struct container_state *state,
 			   struct error *err);
+
+/* The record's own copy of config.json; released by config_free. */
+struct oci_config *container_config(const struct container *container, struct error *err);
 
 /* Writes state.json atomically. */
 int container_state_write(const struct container *container, const struct container_state *state,

@@ -1,4 +1,4 @@
-/* The state file of a container; see container.h. */
+/* What a container's record says: its state file, and its config.json. See container.h. */
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -9,6 +9,7 @@
 #include "textfile.h"
 
 #define STATE_SIZE_MAX	    (4u << 20)
+#define CONFIG_SIZE_MAX	    (64u << 20)
 #define OCI_VERSION_UNKNOWN "1.0.2"
 
 /* create was killed before it had written anything that can be read. */
@@ -67,4 +68,21 @@ int container_state_write(const struct container *container, const struct contai
 	if (!path)
 		return error_set(err, ENOMEM, "state of container %s", container->id);
 	return text ? textfile_write(path, 0600, text, strlen(text), err) : -1;
+}
+
+struct oci_config *container_config(const struct container *container, struct error *err)
+{
+	CLEANUP_FREE char *path = container_path(container, "config.json");
+	CLEANUP_FREE char *text = NULL;
+	struct oci_config *config = NULL;
+	size_t size;
+
+	if (!path) {
+		error_set(err, ENOMEM, "config.json of container %s", container->id);
+		return NULL;
+	}
+	text = textfile_read(AT_FDCWD, path, CONFIG_SIZE_MAX, &size, err);
+	if (!text || config_parse(text, size, &config, err))
+		return NULL;
+	return config;
 }

@@ -24,6 +24,7 @@
 #include "ending_signals.h"
 #include "engine_words.h"
 #include "fdpass.h"
+#include "hook_stage.h"
 #include "launch.h"
 #include "log.h"
 #include "monitor_client.h"
@@ -195,6 +196,21 @@ static int prepare(const struct creation_request *request, struct creation *crea
 	return pty_send(&creation->pty, request->console_socket, err);
 }
 
+/* With the namespaces there, before anything of the container is done in the VM. */
+static int run_hooks(const struct creation *creation, int signals, struct error *err)
+{
+	static const enum oci_hook_stage stages[] = {
+		OCI_HOOK_PRESTART,
+		OCI_HOOK_CREATE_RUNTIME,
+		OCI_HOOK_CREATE_CONTAINER,
+	};
+
+	for (size_t i = 0; i < sizeof(stages) / sizeof(stages[0]); i++)
+		if (hook_stage_run(stages[i], creation->config, &creation->state, signals, err))
+			return -1;
+	return 0;
+}
+
 /* The monitor boots the VM and has the guest prepare the process. */
 static int ask_for_process(struct creation *creation, int standin, int signals, struct error *err)
 {
@@ -239,6 +255,8 @@ int creation_run(const struct creation_request *request, struct creation *creati
 
 	*creation = (struct creation){ .monitor = -1, .pty = PTY_NONE };
 	result = prepare(request, creation, &launched, err);
+	if (!result)
+		result = run_hooks(creation, signals, err);
 	prepared = !result;
 	if (prepared)
 		result = ask_for_process(creation, launched.socket, signals, err);

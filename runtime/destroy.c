@@ -15,15 +15,14 @@
 #include "cgroup.h"
 #include "cleanup.h"
 #include "config.h"
+#include "hook_stage.h"
 #include "log.h"
 #include "monitor_client.h"
 #include "monotonic.h"
 #include "process_identity.h"
-#include "textfile.h"
 
 #define MONITOR_TIMEOUT_MS 20000
 #define KILL_TIMEOUT_MS	   5000
-#define CONFIG_SIZE_MAX	   (64u << 20)
 #define RETRY_MS	   5
 
 /* The last means: its death frees the lock, and the cleanup destroys its VM. */
@@ -84,29 +83,21 @@ static int end_monitor(const struct container *container, struct error *err)
  * it again tells its path. A scope of systemd's needs none of this: it ends with
  * the process in it.
  */
-static char *lost_cgroup(const struct container *container)
+static char *lost_cgroup(const struct container *container, const struct oci_config *config)
 {
-	CLEANUP_FREE char *path = container_path(container, "config.json");
-	CLEANUP_FREE char *text = NULL;
-	struct oci_config *config = NULL;
 	char *directory = NULL;
-	size_t size;
 
-	text = path ? textfile_read(AT_FDCWD, path, CONFIG_SIZE_MAX, &size, NULL) : NULL;
-	if (!text || config_parse(text, size, &config, NULL))
+	if (!config || (config->cgroups_path && strchr(config->cgroups_path, ':')) ||
+	    cgroup_create(config->cgroups_path, container->id, false, 0, &directory, NULL))
 		return NULL;
-	if (!config->cgroups_path || !strchr(config->cgroups_path, ':'))
-		if (cgroup_create(config->cgroups_path, container->id, false, 0, &directory, NULL))
-			directory = NULL;
-	config_free(config);
 	return directory;
 }
 
-static int remove_cgroup(const struct container *container, struct container_state *state,
-			 struct error *err)
+static int remove_cgroup(const struct container *container, const struct oci_config *config,
+			 struct container_state *state, struct error *err)
 {
 	if (!state->cgroup_path)
-		state->cgroup_path = lost_cgroup(container);
+		state->cgroup_path = lost_cgroup(container, config);
 	return state->cgroup_path ? cgroup_remove(state->cgroup_path, err) : 0;
 }
 
@@ -173,18 +164,20 @@ static int end_vm(const struct container *container, struct error *err)
 	}
 }
 
-static int remove_rest(const struct container *container, struct container_state *state,
-		       struct error *err)
+static int remove_rest(const struct container *container, const struct oci_config *config,
+		       struct container_state *state, struct error *err)
 {
 	/* the io process ends with its monitor, but the engine unmounts right after this */
 	if (process_kill(state->io_pid, state->io_start_time, KILL_TIMEOUT_MS, err) ||
 	    process_kill(state->pid, state->pid_start_time, KILL_TIMEOUT_MS, err) ||
-	    remove_cgroup(container, state, err))
+	    remove_cgroup(container, config, state, err))
 		return -1;
 	return container_remove(container, err);
 }
 
-int container_destroy(const struct container *container, struct error *err)
+/* config NULL = there is none that can be read. */
+static int destroy(const struct container *container, const struct oci_config *config,
+		   struct error *err)
 {
 	CLEANUP(state_free) struct container_state state = { 0 };
 	CLEANUP_CLOSE int lock = -1;
@@ -199,5 +192,19 @@ int container_destroy(const struct container *container, struct error *err)
 			*err = why;
 		return -1;
 	}
-	return remove_rest(container, &state, err);
+	if (remove_rest(container, config, &state, err))
+		return -1;
+	/* without a lock it was somebody else's to destroy; without a state no hook has run */
+	if (lock >= 0 && config && state.bundle)
+		return hook_stage_run(OCI_HOOK_POSTSTOP, config, &state, -1, err);
+	return 0;
+}
+
+int container_destroy(const struct container *container, struct error *err)
+{
+	struct oci_config *config = container_config(container, NULL);
+	int result = destroy(container, config, err);
+
+	config_free(config);
+	return result;
 }

@@ -161,6 +161,7 @@ static int request_create(struct io *io, struct control_message *control,
 	control->shares_count = io->shares_count;
 	control->shm_size = io->shm_size;
 	control->hostname = io->hostname;
+	control->bundle = (char *)io->bundle;
 	return io_control_send(io, control, err);
 }
 

@@ -26,10 +26,9 @@
 #include "textfile.h"
 #include "wire.h"
 
-#define CREATOR_FD		  3
-#define CREATE_REQUEST_TIMEOUT_MS 30000
-#define LOCK_TRIES		  50
-#define LOCK_RETRY_MS		  10
+#define CREATOR_FD    3
+#define LOCK_TRIES    50
+#define LOCK_RETRY_MS 10
 
 void monitor_stage(const struct monitor *monitor, const char *name)
 {
@@ -164,10 +163,9 @@ static void serve(struct monitor *monitor)
 	free(polled.fds);
 }
 
-/* The verb that waits is told why; create reads the answer after it has asked. */
+/* The verb that waits is told why; create reads the answer after it has asked, when its hooks are done. */
 static void report_failed_create(struct monitor *monitor)
 {
-	int64_t until = monotonic_ms() + CREATE_REQUEST_TIMEOUT_MS;
 	struct monitor_client *creator = monitor->clients;
 	struct pollfd asked = { .events = POLLIN };
 
@@ -176,8 +174,7 @@ static void report_failed_create(struct monitor *monitor)
 	if (!creator || monitor->abandoned)
 		return;
 	asked.fd = creator->fd;
-	while (!monitor->processes && !monitor->abandoned && monotonic_ms() < until &&
-	       poll(&asked, 1, 1000) >= 0)
+	while (!monitor->processes && !monitor->abandoned && poll(&asked, 1, -1) >= 0)
 		if (asked.revents) {
 			monitor_client_receive(monitor, creator);
 			if (monitor->abandoned)
@@ -253,13 +250,15 @@ static int prepare(struct monitor *monitor, struct error *err)
 
 /*
  * "stopped" says that nothing is left in the hypervisor; delete relies on it. A
- * record whose create was killed is nobody's.
+ * record whose create was killed is nobody's, unless what its hooks have done is
+ * to be undone by delete.
  */
 static void leave_record(struct monitor *monitor)
 {
 	struct error err = { 0 };
 
-	if (!monitor->abandoned) {
+	if (!monitor->abandoned ||
+	    (monitor->config && monitor->config->hooks[OCI_HOOK_POSTSTOP].count)) {
 		if (monitor->end.message[0])
 			monitor->state.failure = strdup(monitor->end.message);
 		monitor_set_status(monitor, CONTAINER_STOPPED);

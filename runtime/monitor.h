@@ -106,6 +106,8 @@ void monitor_end(struct monitor *monitor, const struct error *why);
 
 /* monitor_vm.c */
 int monitor_boot(struct monitor *monitor, struct error *err);
+/* From now on it has boot_timeout for the next answer: the first one, or that to create. */
+void monitor_expect_guest(struct monitor *monitor);
 void monitor_io_receive(struct monitor *monitor);
 int monitor_io_send(struct monitor *monitor, const struct io_message *message, const int *fds,
 		    size_t count, struct error *err);

@@ -198,6 +198,7 @@ void monitor_create_forward(struct monitor *monitor)
 		creator = creator->next;
 	monitor->create_waiting = false;
 	monitor->phase = MONITOR_CREATING;
+	monitor_expect_guest(monitor);
 	snprintf(message.text, sizeof(message.text), "%.*s", IO_TEXT_MAX - 1,
 		 monitor->container.id);
 	message.seq = monitor_pending_add(monitor, MONITOR_CREATE, creator, 1);

@@ -153,8 +153,7 @@ int monitor_boot(struct monitor *monitor, struct error *err)
 		.settings = &monitor->settings,
 	};
 
-	monitor->deadline_ms = monotonic_ms() + monitor->settings.boot_timeout_s * 1000;
-	monitor->deadline_reason = "the guest did not answer in time (boot_timeout)";
+	monitor_expect_guest(monitor);
 	if (settings_check_annotations(&monitor->settings, monitor->config, err) ||
 	    check_files(&monitor->settings, err))
 		return -1;
@@ -184,6 +183,12 @@ int monitor_boot(struct monitor *monitor, struct error *err)
 		return io_last_words(monitor, err);
 	/* the guest's kernel boots while its channel is opened */
 	return monitor->backend->unpause(monitor->vm, err);
+}
+
+void monitor_expect_guest(struct monitor *monitor)
+{
+	monitor->deadline_ms = monotonic_ms() + monitor->settings.boot_timeout_s * 1000;
+	monitor->deadline_reason = "the guest did not answer in time (boot_timeout)";
 }
 
 int monitor_io_send(struct monitor *monitor, const struct io_message *message, const int *fds,
@@ -230,6 +235,8 @@ static void io_message(struct monitor *monitor, const struct io_message *message
 			return;
 		monitor->phase = MONITOR_CONNECTED;
 		monitor_stage(monitor, "connected");
+		/* create comes when its hooks are done, which may take long */
+		monitor->deadline_ms = 0;
 		monitor_create_forward(monitor);
 		return;
 	case IO_REPLY:

@@ -10,15 +10,8 @@
 #include "engine_words.h"
 #include "flags.h"
 #include "foreground.h"
-#include "monitor_client.h"
+#include "start.h"
 #include "verb.h"
-
-static int start(struct creation *creation, struct error *err)
-{
-	const struct monitor_request request = { .op = MONITOR_START };
-
-	return monitor_ask(creation->monitor, &request, NULL, 0, -1, -1, err) ? -1 : 0;
-}
 
 static int stay(struct creation *creation, bool keep, struct error *err)
 {
@@ -35,7 +28,7 @@ static int run(const struct creation_request *request, bool keep, struct creatio
 {
 	if (creation_run(request, creation, err))
 		return -1;
-	if (start(creation, err)) {
+	if (container_start(&creation->container, creation->config, creation->monitor, err)) {
 		if (request->pid_file)
 			unlink(request->pid_file);
 		creation_undo(creation);

@@ -5,6 +5,7 @@
 #include "container.h"
 #include "flags.h"
 #include "monitor_client.h"
+#include "start.h"
 #include "verb.h"
 
 static int check_state(const struct container *container, struct error *err)
@@ -31,15 +32,21 @@ static int check_state(const struct container *container, struct error *err)
 
 static int start(const struct container *container, struct error *err)
 {
-	const struct monitor_request request = { .op = MONITOR_START };
 	CLEANUP_CLOSE int socket = -1;
+	struct oci_config *config;
+	int result;
 
 	if (check_state(container, err))
 		return -1;
 	socket = monitor_connect(container, err);
 	if (socket < 0)
 		return error_set(err, 0, "cannot start a container that has stopped");
-	return monitor_ask(socket, &request, NULL, 0, -1, -1, err) ? -1 : 0;
+	config = container_config(container, err);
+	if (!config)
+		return -1;
+	result = container_start(container, config, socket, err);
+	config_free(config);
+	return result;
 }
 
 int verb_start(const struct globals *globals, int argc, char **argv, struct error *err)

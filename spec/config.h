@@ -16,6 +16,7 @@
 #include <sys/types.h>
 
 #include "error.h"
+#include "hooks.h"
 
 struct oci_user {
 	uid_t uid;
@@ -126,6 +127,7 @@ struct oci_config {
 	char **readonly_paths;
 	char *cgroups_path; /* NULL = not given */
 	char *rootfs_propagation;
+	struct oci_hooks hooks[OCI_HOOK_STAGE_COUNT];
 	int64_t memory_limit; /* linux.resources.memory.limit, bytes; -1 = none */
 	struct oci_annotation *annotations;
 	size_t annotations_count;
@@ -138,8 +140,8 @@ struct oci_config {
  * config_free. Errors: broken JSON, a member of a wrong type, ociVersion absent
  * or not of major version 1, process.args or process.cwd absent, root.path
  * absent, destination absent, a bind without source or with shared propagation,
- * unknown namespace type or rlimit, a namespace or rlimit given twice. An unknown
- * capability is a warning, as with runc.
+ * unknown namespace type or rlimit, a namespace or rlimit given twice, a hook that
+ * hooks.h does not like. An unknown capability is a warning, as with runc.
  */
 int config_parse(const char *text, size_t size, struct oci_config **config, struct error *err);
 void config_free(struct oci_config *config);

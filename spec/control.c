@@ -66,6 +66,7 @@ static const struct member members[] = {
 	MEMBER(shares, MEMBER_SHARES, OP(CREATE), 0),
 	MEMBER(shm_size, MEMBER_U64, OP(CREATE), 0),
 	MEMBER(hostname, MEMBER_STRING, OP(CREATE), 0),
+	MEMBER(bundle, MEMBER_STRING, OP(CREATE), 0),
 	MEMBER(signal, MEMBER_I32, OP(SIGNAL), 0),
 	MEMBER(all, MEMBER_BOOL, OP(SIGNAL), 0),
 	MEMBER(width, MEMBER_U16, OP(RESIZE), 0),
@@ -471,6 +472,7 @@ void control_free(struct control_message *message)
 		free(message->shares[i].path);
 	free(message->shares);
 	free(message->hostname);
+	free(message->bundle);
 	free(message->error);
 	memset(message, 0, sizeof(*message));
 }

@@ -7,7 +7,7 @@
  * host to guest                uses
  *   create   prepare a container up to the exec of its process: namespaces,
  *            mounts, lookup of args[0]. container, process, streams, config,
- *            shares, shm_size, hostname. Answered by reply.
+ *            shares, shm_size, hostname, bundle. Answered by reply.
  *   start    exec the created container's process. container. Answered by reply
  *            (an error is the failed exec).
  *   exec     run one more process. container, process, streams, config (the
@@ -82,6 +82,7 @@ struct control_message {
 	size_t shares_count;
 	uint64_t
 		shm_size; /* bytes of the host's /dev/shm for it, which is not shared; 0 = unknown */
+	char *bundle;	  /* its path on the host, for the state that hooks are given */
 	char *hostname;	  /* the host's, for a container that has none of its own; NULL = unknown */
 	int32_t signal;
 	bool all;

@@ -55,12 +55,12 @@ const struct field_rule field_rules[] = {
 	APPLY("process.user.additionalGids"),
 	WARN("process.user.username", other_platform),
 
-	NOT_YET("hooks.prestart"),
-	NOT_YET("hooks.createRuntime"),
-	NOT_YET("hooks.createContainer"),
-	NOT_YET("hooks.startContainer"),
-	NOT_YET("hooks.poststart"),
-	NOT_YET("hooks.poststop"),
+	APPLY("hooks.prestart"),
+	APPLY("hooks.createRuntime"),
+	APPLY("hooks.createContainer"),
+	APPLY("hooks.startContainer"),
+	APPLY("hooks.poststart"),
+	APPLY("hooks.poststop"),
 
 	APPLY("linux.namespaces"),
 	NOT_YET("linux.uidMappings"),
