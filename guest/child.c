@@ -30,6 +30,7 @@
 #include "start_hooks.h"
 #include "terminal.h"
 #include "user.h"
+#include "user_namespace.h"
 
 static int compare_fd(const void *a, const void *b)
 {
@@ -81,26 +82,20 @@ static void reset_signals(void)
 	sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-static int set_oom_score(const struct oci_process *process, struct error *err)
-{
-	CLEANUP_CLOSE int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
-	char value[16];
-
-	snprintf(value, sizeof(value), "%d",
-		 process->has_oom_score_adj ? process->oom_score_adj : 0);
-	if (fd < 0 || write(fd, value, strlen(value)) < 0)
-		return error_set(err, errno, "set oom_score_adj to %s", value);
-	return 0;
-}
-
 /* What can be done before the container's file system is there. */
 static int begin(const struct child_plan *plan, struct error *err)
 {
 	reset_signals();
 	/* Nobody in the container may look into this copy of vxn-init. */
 	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-	if (place_stdio(plan, err) < 0 || set_oom_score(plan->process, err) < 0)
+	if (place_stdio(plan, err) < 0)
 		return -1;
+	if (plan->user_namespace && plan->config) {
+		if (user_namespace_await(plan, err) < 0)
+			return -1;
+	} else if (user_set_oom_score("self", plan->process, err) < 0) {
+		return -1;
+	}
 	if (setsid() < 0)
 		return error_set(err, errno, "setsid");
 	return 0;
@@ -119,12 +114,18 @@ static int set_names(const struct child_plan *plan, struct error *err)
 
 static int enter_container(const struct child_plan *plan, struct error *err)
 {
-	const int flags = CLONE_NEWCGROUP | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWNS;
+	int flags = CLONE_NEWCGROUP | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWNS;
 
 	if (!plan->config) {
+		if (plan->user_namespace) {
+			flags |= CLONE_NEWUSER | CLONE_NEWNET;
+			/* its root may not raise them */
+			if (user_set_rlimits(plan->process, err) < 0)
+				return -1;
+		}
 		if (setns(plan->init, flags) < 0 || chdir("/") < 0)
 			return error_set(err, errno, "join container %s", plan->container);
-		return 0;
+		return plan->user_namespace ? user_namespace_become_root(err) : 0;
 	}
 	/* Only now, in the container's cgroup: it becomes the root of what is seen. */
 	if (unshare(CLONE_NEWCGROUP) < 0)

@@ -14,8 +14,9 @@
 struct child_plan {
 	const char *container; /* id */
 	const struct oci_process *process;
-	int socket;   /* to pid 1 (protocol.h) */
-	int stdio[3]; /* the process's ends, -1 = /dev/null; unused with a terminal */
+	bool user_namespace; /* the container has one */
+	int socket;	     /* to pid 1 (protocol.h) */
+	int stdio[3];	     /* the process's ends, -1 = /dev/null; unused with a terminal */
 	/* for a container's first process */
 	const struct oci_config *config; /* NULL = the process joins a container */
 	struct share_mount *shares;

@@ -144,6 +144,11 @@ static void drop_streams(struct init *init, const struct control_message *reques
 		relay_drop(init, request->shares[i].stream);
 }
 
+static bool has_user_namespace(const struct container *container)
+{
+	return container->config->namespaces[OCI_NAMESPACE_USER].present;
+}
+
 static int create(struct init *init, struct container *container,
 		  const struct control_message *request, struct error *err)
 {
@@ -155,6 +160,7 @@ static int create(struct init *init, struct container *container,
 						       ? container->config->hostname
 						       : request->hostname,
 				   .bundle = request->bundle,
+				   .user_namespace = has_user_namespace(container),
 				   .init = -1 };
 
 	if (!container->config->has_process)
@@ -214,6 +220,7 @@ static int exec_in(struct init *init, const struct control_message *request, str
 		return -1;
 	plan.process = spec;
 	plan.init = container->init->pidfd;
+	plan.user_namespace = has_user_namespace(container);
 	process = process_spawn(init, container, request, &plan, err);
 	process_free(spec);
 	return process ? 0 : -1;

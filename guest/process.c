@@ -23,8 +23,11 @@
 #include "cleanup.h"
 #include "kmsg.h"
 #include "protocol.h"
+#include "user_namespace.h"
 
 #define NEW_NAMESPACES (CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS)
+/* Whose root may do in a network what root may do has to own that. */
+#define NEW_USER_NAMESPACES (CLONE_NEWUSER | CLONE_NEWNET)
 
 struct process *process_find(struct init *init, uint32_t number)
 {
@@ -89,9 +92,11 @@ static pid_t clone_into(int cgroup, uint64_t flags, int *pidfd)
 	return (pid_t)syscall(SYS_clone3, &args, sizeof(args));
 }
 
-static pid_t clone_first(struct process *process)
+static pid_t clone_first(struct process *process, const struct child_plan *plan)
 {
-	return clone_into(process->container->cgroup, NEW_NAMESPACES, &process->pidfd);
+	const uint64_t flags = NEW_NAMESPACES | (plan->user_namespace ? NEW_USER_NAMESPACES : 0);
+
+	return clone_into(process->container->cgroup, flags, &process->pidfd);
 }
 
 /*
@@ -132,12 +137,14 @@ static int run(struct init *init, struct process *process, struct child_plan *pl
 		return error_set(err, errno, "make a socket pair");
 	process->socket = sockets[0];
 	plan->socket = sockets[1];
-	process->pid = process->first ? clone_first(process) : clone_joining(init, process);
+	process->pid = process->first ? clone_first(process, plan) : clone_joining(init, process);
 	if (process->pid == 0)
 		child_main(plan);
 	close(sockets[1]);
 	if (process->pid < 0)
 		return error_set(err, errno, "make a process in container %s", plan->container);
+	if (plan->user_namespace && user_namespace_prepare(process, plan, err) < 0)
+		return -1;
 	if (epoll_ctl(init->epoll, EPOLL_CTL_ADD, process->socket, &event) < 0) {
 		kmsg_error("epoll_ctl: %m");
 		boot_power_off(&init->options);

@@ -18,6 +18,7 @@
  *            container's first). The socket's end after it: the exec has worked.
  *   FAILED   text: what went wrong. The process ends.
  * pid 1 to that process
+ *   MAPPED   its user namespace has its ids, if it is in one of its own
  *   START
  */
 #ifndef VXN_GUEST_PROTOCOL_H
@@ -38,6 +39,7 @@ enum message_type {
 	MESSAGE_TERMINAL,
 	MESSAGE_READY,
 	MESSAGE_FAILED,
+	MESSAGE_MAPPED,
 	MESSAGE_START,
 };
 

@@ -2,8 +2,10 @@
 #include "user.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
 #include <linux/capability.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -11,8 +13,24 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "cleanup.h"
+
 #define CAPABILITY_COUNT 64
 #define DEFAULT_UMASK	 0022
+
+int user_set_oom_score(const char *pid, const struct oci_process *process, struct error *err)
+{
+	char path[40], value[16];
+	CLEANUP_CLOSE int fd = -1;
+
+	snprintf(path, sizeof(path), "/proc/%s/oom_score_adj", pid);
+	snprintf(value, sizeof(value), "%d",
+		 process->has_oom_score_adj ? process->oom_score_adj : 0);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0 || write(fd, value, strlen(value)) < 0)
+		return error_set(err, errno, "set oom_score_adj to %s", value);
+	return 0;
+}
 
 int user_set_rlimits(const struct oci_process *process, struct error *err)
 {

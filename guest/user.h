@@ -5,6 +5,9 @@
 #include "config.h"
 #include "error.h"
 
+/* pid: its directory in /proc. */
+int user_set_oom_score(const char *pid, const struct oci_process *process, struct error *err);
+
 int user_set_rlimits(const struct oci_process *process, struct error *err);
 
 /*

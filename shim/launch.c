@@ -13,6 +13,7 @@
 #include <getopt.h>
 #include <linux/sched.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -238,8 +239,11 @@ static int become_standin(const struct launcher *launcher, struct error *err)
 	    (namespaces_unshare(launcher->config, err) < 0 || rootfs_enter(launcher, err) < 0 ||
 	     set_names(launcher->config, err) < 0))
 		return -1;
-	if (set_stdio(launcher, err) < 0 || rlimits_apply(launcher->process, err) < 0 ||
-	    credentials_apply(launcher->process, err) < 0)
+	if (set_stdio(launcher, err) < 0 || rlimits_apply(launcher->process, err) < 0)
+		return -1;
+	if (launcher->user_namespace >= 0 && setns(launcher->user_namespace, CLONE_NEWUSER) < 0)
+		return error_set(err, errno, "join the user namespace");
+	if (credentials_apply(launcher->process, err) < 0)
 		return -1;
 	umask(launcher->process->user.has_umask ? launcher->process->user.umask : 022);
 	say(LAUNCH_EXEC, NULL);
@@ -262,7 +266,7 @@ static _Noreturn void run_child(const struct launcher *launcher)
 
 static int launch(int argc, char **argv, struct error *err)
 {
-	struct launcher launcher = { .standin = -1, .null = -1 };
+	struct launcher launcher = { .standin = -1, .null = -1, .user_namespace = -1 };
 	struct clone_args clone = { .flags = CLONE_PARENT };
 	long pid;
 
@@ -272,7 +276,7 @@ static int launch(int argc, char **argv, struct error *err)
 	if (launcher.standin < 0)
 		return -1;
 	launcher.null = detached_open("/dev/null", O_RDWR, err);
-	if (launcher.null < 0)
+	if (launcher.null < 0 || namespaces_open_user(&launcher, err) < 0)
 		return -1;
 	if (launcher.container_pid) {
 		if (namespaces_join_container(launcher.container_pid, err) < 0)

@@ -4,9 +4,9 @@
  * New ones are made by the child, after it has entered its cgroup, which is to
  * be the root of a new cgroup namespace.
  *
- * User namespaces are not made yet (fields.h says so to the user); a mount
- * namespace is always new and never given by path, because the mounts below the
- * rootfs are made in it.
+ * A user namespace is entered last, when all that takes the host's root is done. A
+ * mount namespace is always new and never given by path, because the mounts below
+ * the rootfs are made in it.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "cleanup.h"
+#include "id_mappings.h"
 #include "launcher.h"
 
 #ifndef CLONE_NEWTIME
@@ -94,6 +95,25 @@ static int check_is_standin(pid_t pid, struct error *err)
 		return error_set(err, errno, "look at the container's mount namespace");
 	if (own.st_dev == other.st_dev && own.st_ino == other.st_ino)
 		return error_set(err, 0, "process %d is not the container's", pid);
+	return 0;
+}
+
+int namespaces_open_user(struct launcher *launcher, struct error *err)
+{
+	const struct oci_config *config = launcher->config;
+	char path[64];
+
+	if (!config->namespaces[OCI_NAMESPACE_USER].present)
+		return 0;
+	if (!launcher->container_pid) {
+		launcher->user_namespace =
+			user_namespace_make(&config->uid_mappings, &config->gid_mappings, err);
+		return launcher->user_namespace < 0 ? -1 : 0;
+	}
+	snprintf(path, sizeof(path), "/proc/%d/ns/user", launcher->container_pid);
+	launcher->user_namespace = open(path, O_RDONLY | O_CLOEXEC);
+	if (launcher->user_namespace < 0)
+		return error_set(err, errno, "open the container's user namespace");
 	return 0;
 }
 

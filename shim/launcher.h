@@ -32,6 +32,7 @@ struct launcher {
 	const struct oci_process *process; /* of whichever it is */
 	int standin;			   /* its file, O_PATH, on a mount of its own */
 	int null;			   /* /dev/null, the same */
+	int user_namespace;		   /* to be joined last; -1 = the host's */
 };
 
 /*
@@ -54,6 +55,12 @@ int namespaces_join_container(pid_t pid, struct error *err);
 
 /* CLONE_* flags with which the child is to be made: a pid namespace comes into being so. */
 uint64_t namespaces_clone_flags(const struct oci_config *config);
+
+/*
+ * Opens the user namespace of the stand-in: a new one, or of exec the container's.
+ * -1 in launcher->user_namespace: it needs none.
+ */
+int namespaces_open_user(struct launcher *launcher, struct error *err);
 
 /* In the child: new namespaces of the other types, a mount namespace always. */
 int namespaces_unshare(const struct oci_config *config, struct error *err);

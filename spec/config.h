@@ -123,7 +123,8 @@ struct oci_config {
 	struct oci_mount *mounts;
 	size_t mounts_count;
 	struct oci_namespace namespaces[OCI_NAMESPACE_COUNT];
-	char **masked_paths; /* NULL-terminated, never NULL */
+	struct oci_id_mappings uid_mappings, gid_mappings; /* of a new user namespace */
+	char **masked_paths;				   /* NULL-terminated, never NULL */
 	char **readonly_paths;
 	char *cgroups_path; /* NULL = not given */
 	char *rootfs_propagation;

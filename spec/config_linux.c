@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "config_parts.h"
+#include "id_mappings.h"
 
 #ifndef CLONE_NEWTIME
 #define CLONE_NEWTIME 0x00000080
@@ -101,6 +102,30 @@ static int read_namespaces(const struct json *linux_, struct oci_config *config,
 	return 0;
 }
 
+static int read_mappings(const struct json *linux_, struct oci_config *config, struct error *err)
+{
+	const struct oci_namespace *user = &config->namespaces[OCI_NAMESPACE_USER];
+	bool is_new = user->present && !user->path;
+
+	if (id_mappings_read(linux_, "uidMappings", &config->uid_mappings, err) < 0 ||
+	    id_mappings_read(linux_, "gidMappings", &config->gid_mappings, err) < 0)
+		return -1;
+	if (user->path)
+		return error_set(err, 0,
+				 "linux.namespaces: the user namespace %s can't be had in a "
+				 "virtual machine, only a new one",
+				 user->path);
+	if (config->uid_mappings.count && !is_new)
+		return error_set(err, 0, "linux.uidMappings need a user namespace");
+	if (config->gid_mappings.count && !is_new)
+		return error_set(err, 0, "linux.gidMappings need a user namespace");
+	if (is_new && !config->uid_mappings.count)
+		return error_set(err, 0, "linux.uidMappings is missing for the user namespace");
+	if (is_new && !config->gid_mappings.count)
+		return error_set(err, 0, "linux.gidMappings is missing for the user namespace");
+	return 0;
+}
+
 static int read_paths(const struct json *linux_, const char *key, char ***out, struct error *err)
 {
 	const struct json *item;
@@ -147,7 +172,7 @@ int config_read_linux(const struct json *root, struct oci_config *config, struct
 	const struct json *linux_ = NULL;
 
 	if (json_get_object(root, "linux", &linux_, err) < 0 ||
-	    read_namespaces(linux_, config, err) < 0 ||
+	    read_namespaces(linux_, config, err) < 0 || read_mappings(linux_, config, err) < 0 ||
 	    read_paths(linux_, "maskedPaths", &config->masked_paths, err) < 0 ||
 	    read_paths(linux_, "readonlyPaths", &config->readonly_paths, err) < 0 ||
 	    json_get_string(linux_, "cgroupsPath", &config->cgroups_path, err) < 0 ||
@@ -160,6 +185,8 @@ void config_release_linux(struct oci_config *config)
 {
 	for (size_t i = 0; i < OCI_NAMESPACE_COUNT; i++)
 		free(config->namespaces[i].path);
+	id_mappings_release(&config->uid_mappings);
+	id_mappings_release(&config->gid_mappings);
 	strings_free(config->masked_paths);
 	strings_free(config->readonly_paths);
 	free(config->cgroups_path);

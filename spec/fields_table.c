@@ -63,8 +63,8 @@ const struct field_rule field_rules[] = {
 	APPLY("hooks.poststop"),
 
 	APPLY("linux.namespaces"),
-	NOT_YET("linux.uidMappings"),
-	NOT_YET("linux.gidMappings"),
+	APPLY("linux.uidMappings"),
+	APPLY("linux.gidMappings"),
 	NOT_YET("linux.timeOffsets"),
 	NOT_YET("linux.devices"),
 	NOT_YET("linux.netDevices"),

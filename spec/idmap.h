@@ -11,9 +11,6 @@
 #include "error.h"
 #include "json.h"
 
-/* As many ranges as the kernel takes (user_namespaces(7)). */
-#define IDMAP_RANGES_MAX 340
-
 /* Members uidMappings and gidMappings of a mount, if they are there. */
 int idmap_read(const struct json *mount_node, struct oci_mount *mount, struct error *err);
 
