@@ -154,7 +154,7 @@ int monitor_boot(struct monitor *monitor, struct error *err)
 	};
 
 	monitor_expect_guest(monitor);
-	if (settings_check_annotations(&monitor->settings, monitor->config, err) ||
+	if (settings_apply_config(&monitor->settings, monitor->config, err) ||
 	    check_files(&monitor->settings, err))
 		return -1;
 	if (monitor->state.cgroup_path &&

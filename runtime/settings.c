@@ -40,6 +40,10 @@ static const char *const template_uses[] = { "auto", "off", NULL };
 /* What follows "org.vxn." */
 static const char *const annotations[] = { "cache", NULL };
 
+enum allowed_vm { ALLOW_VM_KERNEL, ALLOW_VM_INITRD, ALLOW_VM_PARAMETERS };
+
+static const char *const vm_words[] = { "kernel", "initrd", "parameters", NULL };
+
 static const struct setting settings_table[] = {
 	{ "hypervisor", SETTING_WORD, AT(hypervisor), 0, 0, hypervisors },
 	{ "kernel", SETTING_PATH, AT(kernel), 0, 0, NULL },
@@ -55,6 +59,7 @@ static const struct setting settings_table[] = {
 	{ "boot_timeout", SETTING_NUMBER, AT(boot_timeout_s), 1, 3600, NULL },
 	{ "share_threads", SETTING_NUMBER, AT(share_threads), 1, 64, NULL },
 	{ "cache", SETTING_WORD, AT(cache), 0, 0, cache_words },
+	{ "allow_vm", SETTING_SET, AT(allow_vm), 0, 0, vm_words },
 	{ "allow_annotations", SETTING_SET, AT(allow_annotations), 0, 0, annotations },
 };
 
@@ -113,7 +118,7 @@ static int set_bits(const struct json *node, const char *const *words, unsigned 
 		return -1;
 	*bits = 0;
 	for (const struct json *item = json_first(node); item; item = item->next) {
-		unsigned int number;
+		unsigned int number = 0;
 
 		if (set_word(item, words, &number, err))
 			return -1;
@@ -210,7 +215,8 @@ static int check_annotation(const struct settings *settings, const char *key, st
 	for (unsigned int i = 0; annotations[i]; i++) {
 		size_t length = strlen(annotations[i]);
 
-		if (strncmp(name, annotations[i], length) || (name[length] && name[length] != '.'))
+		if (strncmp(name, annotations[i], length) != 0 ||
+		    (name[length] && name[length] != '.'))
 			continue;
 		if (settings->allow_annotations & 1u << i)
 			return 0;
@@ -220,8 +226,8 @@ static int check_annotation(const struct settings *settings, const char *key, st
 	return error_set(err, 0, "unknown annotation %s", key);
 }
 
-int settings_check_annotations(const struct settings *settings, const struct oci_config *config,
-			       struct error *err)
+static int check_annotations(const struct settings *settings, const struct oci_config *config,
+			     struct error *err)
 {
 	for (size_t i = 0; i < config->annotations_count; i++) {
 		const char *key = config->annotations[i].key;
@@ -233,11 +239,44 @@ int settings_check_annotations(const struct settings *settings, const struct oci
 	return 0;
 }
 
+/* One of vm.kernel's members, in place of what the settings have. */
+static int replace(const struct settings *settings, enum allowed_vm what, const char *member,
+		   const char *wanted, char **value, struct error *err)
+{
+	char *copy;
+
+	if (!wanted)
+		return 0;
+	if (!(settings->allow_vm & 1u << what))
+		return error_set(err, 0, "vm.kernel.%s is refused: not allowed by allow_vm of %s",
+				 member, SETTINGS_PATH);
+	copy = strdup(wanted);
+	if (!copy)
+		return error_set(err, ENOMEM, "vm.kernel.%s", member);
+	free(*value);
+	*value = copy;
+	return 0;
+}
+
+int settings_apply_config(struct settings *settings, const struct oci_config *config,
+			  struct error *err)
+{
+	const struct oci_vm *vm = &config->vm;
+
+	if (check_annotations(settings, config, err) ||
+	    replace(settings, ALLOW_VM_KERNEL, "path", vm->kernel, &settings->kernel, err) ||
+	    replace(settings, ALLOW_VM_INITRD, "initrd", vm->initrd, &settings->initramfs, err))
+		return -1;
+	return replace(settings, ALLOW_VM_PARAMETERS, "parameters", vm->parameters,
+		       &settings->kernel_parameters, err);
+}
+
 void settings_free(struct settings *settings)
 {
 	free(settings->kernel);
 	free(settings->initramfs);
 	free(settings->qemu);
 	free(settings->qemu_user);
+	free(settings->kernel_parameters);
 	memset(settings, 0, sizeof(*settings));
 }

@@ -20,6 +20,8 @@
  *	share_threads	worker threads that serve files, 4
  *	cache		how long a guest believes what it was told of shared files: "auto" (the
  *			default), "always" or "none" (cache.h)
+ *	allow_vm	["kernel", "initrd", "parameters"]: what config.json's vm.kernel may
+ *			set; by default nothing
  *	allow_annotations	["cache"]: what config.json's annotations org.vxn.* may set
  */
 #ifndef VXN_SETTINGS_H
@@ -49,16 +51,22 @@ struct settings {
 	unsigned int boot_timeout_s;
 	unsigned int share_threads;
 	enum share_cache cache;
-	unsigned int allow_annotations; /* bits, by the names in settings.c */
+	unsigned int allow_vm;		/* bits, by the names in settings.c */
+	unsigned int allow_annotations; /* the same */
+	char *kernel_parameters; /* in addition; set by settings_apply_config alone, NULL = none */
 };
 
 #define SETTINGS_PATH "/etc/vxn/config.json"
 
 int settings_load(const char *path, struct settings *settings, struct error *err);
 
-/* Refuses an annotation org.vxn.* that is unknown, or that the administrator does not allow. */
-int settings_check_annotations(const struct settings *settings, const struct oci_config *config,
-			       struct error *err);
+/*
+ * What config asks for in place of the settings: its vm section. Refuses that, and
+ * annotations org.vxn.*, where they are unknown or the administrator does not allow
+ * them.
+ */
+int settings_apply_config(struct settings *settings, const struct oci_config *config,
+			  struct error *err);
 void settings_free(struct settings *settings);
 
 #endif

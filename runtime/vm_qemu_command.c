@@ -53,7 +53,8 @@ static void add_ports(struct qemu_command *command, const struct qemu_machine *m
 	}
 }
 
-static void add_kernel(struct qemu_command *command, size_t ports, unsigned long tsc_khz)
+static void add_kernel(struct qemu_command *command, size_t ports, unsigned long tsc_khz,
+		       const char *parameters)
 {
 	int used =
 		snprintf(command->append, sizeof(command->append), "%s vxn.ports=%zu%s",
@@ -61,8 +62,11 @@ static void add_kernel(struct qemu_command *command, size_t ports, unsigned long
 
 	/* calibration by the PIT costs time, and fails at times under emulation */
 	if (tsc_khz)
-		snprintf(command->append + used, sizeof(command->append) - (size_t)used,
-			 " tsc_early_khz=%lu", tsc_khz);
+		used += snprintf(command->append + used, sizeof(command->append) - (size_t)used,
+				 " tsc_early_khz=%lu", tsc_khz);
+	if (parameters)
+		snprintf(command->append + used, sizeof(command->append) - (size_t)used, " %s",
+			 parameters);
 	add(command, "-kernel", QEMU_KERNEL);
 	add(command, "-initrd", QEMU_INITRAMFS);
 	add(command, "-append", command->append);
@@ -113,7 +117,7 @@ void qemu_command_make(struct qemu_command *command, const struct vm_config *con
 	if (restored)
 		add(command, "-incoming", "defer");
 	else
-		add_kernel(command, ports, kvm ? 0 : qemu_tsc_khz());
+		add_kernel(command, ports, kvm ? 0 : qemu_tsc_khz(), settings->kernel_parameters);
 	add(command, "-chardev", "stdio,id=console,signal=off");
 	add(command, "-serial", "chardev:console");
 	add(command, "-chardev", QEMU_QMP);

@@ -74,7 +74,7 @@ struct qemu_command {
 	size_t count;
 	bool shares_memory; /* to be set before: the guest is to offer some of its memory (wire.h) */
 	size_t described;   /* the words from here on say what the machine is, not whose */
-	char memory[24], vcpus[40], uuid[37], append[256], serial[64], object[128];
+	char memory[24], vcpus[40], uuid[37], append[2048], serial[64], object[128];
 	struct {
 		char chardev[96], device[160];
 	} ports[VM_PORTS_MAX];

@@ -162,6 +162,18 @@ static libxl_domain_type choose_type(struct vm *vm, enum xen_type wanted)
 	return hvm ? LIBXL_DOMAIN_TYPE_PVH : LIBXL_DOMAIN_TYPE_PV;
 }
 
+/* To be freed; NULL when memory is short. */
+static char *command_line(const struct settings *settings)
+{
+	char *text;
+
+	if (!settings->kernel_parameters)
+		return strdup(KERNEL_COMMAND_LINE);
+	if (asprintf(&text, KERNEL_COMMAND_LINE " %s", settings->kernel_parameters) < 0)
+		return NULL;
+	return text;
+}
+
 static int fill_domain_config(struct vm *vm, const struct vm_config *config,
 			      libxl_domain_config *domain, struct error *err)
 {
@@ -180,7 +192,7 @@ static int fill_domain_config(struct vm *vm, const struct vm_config *config,
 	build->target_memkb = config->memory_mib * 1024;
 	build->kernel = strdup(settings->kernel);
 	build->ramdisk = strdup(settings->initramfs);
-	build->cmdline = strdup(KERNEL_COMMAND_LINE);
+	build->cmdline = command_line(settings);
 	if (!domain->c_info.name || !build->kernel || !build->ramdisk || !build->cmdline)
 		return error_set(err, ENOMEM, "describe the domain");
 	domain->on_poweroff = LIBXL_ACTION_ON_SHUTDOWN_PRESERVE;

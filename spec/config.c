@@ -1,6 +1,6 @@
 /*
  * config.json as a whole: version, root, hostname, annotations; the other parts
- * have files of their own (config_process.c, config_mounts.c, config_linux.c, hooks.c).
+ * have files of their own (config_process.c, config_mounts.c, config_linux.c, config_vm.c, hooks.c).
  * See config.h.
  */
 #include "config.h"
@@ -80,6 +80,7 @@ static int read_config(const struct json *root, struct oci_config *config,
 	    read_root(root, config, err) < 0 || read_names(root, config, err) < 0 ||
 	    read_process(root, config, notes, err) < 0 ||
 	    config_read_mounts(root, config, err) < 0 || config_read_linux(root, config, err) < 0 ||
+	    config_read_vm(root, &config->vm, err) < 0 ||
 	    hooks_read(root, config->hooks, err) < 0 ||
 	    annotations_read(root, &config->annotations, &config->annotations_count, err) < 0 ||
 	    fields_check(root, "", notes, err) < 0)
@@ -123,6 +124,7 @@ void config_free(struct oci_config *config)
 	config_release_mounts(config);
 	config_release_linux(config);
 	hooks_release(config->hooks);
+	config_release_vm(&config->vm);
 	annotations_free(config->annotations, config->annotations_count);
 	strings_free(config->not_yet);
 	strings_free(config->warnings);

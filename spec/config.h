@@ -112,6 +112,12 @@ struct oci_annotation {
 	char *key, *value;
 };
 
+/* The spec's vm section (config-vm.md), as far as it can be had; NULL = not given. */
+struct oci_vm {
+	char *kernel, *initrd; /* absolute */
+	char *parameters;      /* of the kernel, joined by spaces */
+};
+
 struct oci_config {
 	char *oci_version;
 	char *hostname; /* NULL = not given */
@@ -129,6 +135,7 @@ struct oci_config {
 	char *cgroups_path; /* NULL = not given */
 	char *rootfs_propagation;
 	struct oci_hooks hooks[OCI_HOOK_STAGE_COUNT];
+	struct oci_vm vm;
 	int64_t memory_limit; /* linux.resources.memory.limit, bytes; -1 = none */
 	struct oci_annotation *annotations;
 	size_t annotations_count;

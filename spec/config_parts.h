@@ -26,4 +26,7 @@ void config_release_mounts(struct oci_config *config);
 int config_read_linux(const struct json *root, struct oci_config *config, struct error *err);
 void config_release_linux(struct oci_config *config);
 
+int config_read_vm(const struct json *root, struct oci_vm *vm, struct error *err);
+void config_release_vm(struct oci_vm *vm);
+
 #endif

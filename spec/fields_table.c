@@ -17,6 +17,12 @@
 		path, FIELD_WARN, reason \
 	}
 
+#define REFUSE(path, reason)               \
+	{                                  \
+		path, FIELD_REFUSE, reason \
+	}
+
+static const char administrators[] = "the administrator chooses it, in /etc/vxn/config.json";
 static const char other_platform[] = "belongs to another platform";
 static const char no_lsm[] = "no such security module in the virtual machine";
 
@@ -118,14 +124,13 @@ const struct field_rule field_rules[] = {
 	NOT_YET("linux.resources.rdma"),
 	NOT_YET("linux.resources.unified"),
 
-	NOT_YET("vm.hypervisor.path"),
-	NOT_YET("vm.hypervisor.parameters"),
-	NOT_YET("vm.kernel.path"),
-	NOT_YET("vm.kernel.parameters"),
-	NOT_YET("vm.kernel.initrd"),
-	NOT_YET("vm.image.path"),
-	NOT_YET("vm.image.format"),
-	NOT_YET("vm.hwConfig"),
+	REFUSE("vm.hypervisor.path", administrators),
+	REFUSE("vm.hypervisor.parameters", administrators),
+	APPLY("vm.kernel.path"),       /* if the administrator allows it: settings.h */
+	APPLY("vm.kernel.parameters"), /* if the administrator allows it: settings.h */
+	APPLY("vm.kernel.initrd"),     /* if the administrator allows it: settings.h */
+	REFUSE("vm.image", "the root file system is the bundle's"),
+	REFUSE("vm.hwConfig", administrators),
 
 	WARN("solaris", other_platform),
 	WARN("windows", other_platform),

@@ -1,5 +1,6 @@
 """4: podman's options, seen from inside."""
 import os
+import shutil
 import time
 
 from harness import IMAGE, test, wait_until
@@ -196,3 +197,24 @@ def warnings(t):
     for words in ("linux.seccomp.defaultAction is not applied yet", "linux.seccomp.architectures is not applied yet",
                   "process.capabilities.ambient: CAP_KILL cannot be granted"):
         t.equal(f"the log has it once: {words}", log.count(words), 1, log)
+
+
+@test(4, vxn=True, limit=180)
+def kernel_of_config(t):
+    """config.json's vm.kernel, when the administrator allows it"""
+    copy = shutil.copy("/usr/lib/vxn/vmlinux", t.directory)
+
+    def run(kernel, allowed, args=("cat", "/proc/cmdline")):
+        with t.settings(allow_vm=allowed):
+            return t.run(list(args), edit=lambda config: config.update(vm={"kernel": kernel}))
+
+    result = run({"path": copy, "parameters": ["example=1", "second"]}, ["kernel", "parameters"])
+    t.ok("its kernel boots, with its parameters", result.status == 0 and " example=1 second" in result.out
+         and "vxn.channel" in result.out, result)
+    result = run({"path": t.directory + "/absent"}, ["kernel"])
+    t.ok("one that is not there is named", result.status == 1 and t.directory + "/absent" in result.err, result)
+    for member, value, allowed in (("path", copy, ["parameters", "initrd"]), ("parameters", ["a=1"], []),
+                                   ("initrd", copy, ["kernel"])):
+        result = run({member: value} if member != "initrd" else {"path": copy, member: value}, allowed)
+        t.ok(f"{member}: refused when it is not allowed", result.status == 1 and f"vm.kernel.{member}" in result.err
+             and "allow_vm" in result.err, result)

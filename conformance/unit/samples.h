@@ -98,11 +98,8 @@ static const char sample_full[] =
 	"  'mountLabel': 'system_u:object_r:svirt_sandbox_file_t:s0',\n"
 	"  'intelRdt': {'closID': 'guaranteed_group', 'l3CacheSchema': 'L3:0=7f0'},\n"
 	"  'personality': {'domain': 'LINUX32', 'flags': ['x']}},\n"
-	" 'vm': {'hypervisor': {'path': '/path/to/vmm', 'parameters': ['a']},\n"
-	"  'kernel': {'path': '/path/to/vmlinuz', 'parameters': ['b'], 'initrd': "
-	"'/path/to/initrd'},\n"
-	"  'image': {'path': '/path/to/vm/rootfs.img', 'format': 'raw'},\n"
-	"  'hwConfig': {'vcpus': 1}},\n"
+	" 'vm': {'kernel': {'path': '/path/to/vmlinuz', 'parameters': ['b', 'c=d'],\n"
+	"  'initrd': '/path/to/initrd'}},\n"
 	" 'windows': {'layerFolders': ['C:']}, 'solaris': {'milestone': 'm'},\n"
 	" 'zos': {'devices': ['x']}, 'freebsd': {'devices': ['x']},\n"
 	" 'unknown': {'deep': [null, 1.5e3, false]}}\n";

@@ -147,6 +147,17 @@ static void full_fields(void **state)
 	config_free(config);
 }
 
+static void vm_section(void **state)
+{
+	struct oci_config *config = parse(sample_full);
+
+	(void)state;
+	assert_string_equal(config->vm.kernel, "/path/to/vmlinuz");
+	assert_string_equal(config->vm.initrd, "/path/to/initrd");
+	assert_string_equal(config->vm.parameters, "b c=d");
+	config_free(config);
+}
+
 static void podman(void **state)
 {
 	struct oci_config *config = parse(sample_podman);
@@ -302,6 +313,18 @@ static const struct {
 	  "linux.rootfsPropagation is no propagation: \"x\"" },
 	{ ROOT("'linux':{'resources':{'memory':{'limit':9223372036854775808}}}"),
 	  "linux.resources.memory.limit must be between" },
+	{ ROOT("'vm':{'hypervisor':{'path':'/h'}}"), "vm.hypervisor.path is refused: " },
+	{ ROOT("'vm':{'hypervisor':{'parameters':['h']}}"),
+	  "vm.hypervisor.parameters is refused: " },
+	{ ROOT("'vm':{'image':{'path':'/i','format':'raw'}}"), "vm.image is refused: " },
+	{ ROOT("'vm':{'hwConfig':{'vcpus':2}}"), "vm.hwConfig is refused: " },
+	{ ROOT("'vm':{'kernel':{'path':'k'}}"),
+	  "vm.kernel.path must be an absolute path, is \"k\"" },
+	{ ROOT("'vm':{'kernel':{'path':'/k','initrd':'i'}}"),
+	  "vm.kernel.initrd must be an absolute" },
+	{ ROOT("'vm':{'kernel':{'parameters':['a\\nb']}}"),
+	  "vm.kernel.parameters[0] must be one line" },
+	{ ROOT("'vm':{'kernel':{'parameters':[1]}}"), "vm.kernel.parameters[0] must be a string" },
 };
 
 static void wrong_inputs(void **state)
@@ -381,12 +404,19 @@ static void process_bad_bytes(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(full_process),	 cmocka_unit_test(full_mounts),
-		cmocka_unit_test(full_rest),	 cmocka_unit_test(full_fields),
-		cmocka_unit_test(podman),	 cmocka_unit_test(minimal),
-		cmocka_unit_test(cut),		 cmocka_unit_test(wrong_inputs),
-		cmocka_unit_test(deep),		 cmocka_unit_test(process_round_trip),
-		cmocka_unit_test(process_notes), cmocka_unit_test(process_bad_bytes),
+		cmocka_unit_test(full_process),
+		cmocka_unit_test(full_mounts),
+		cmocka_unit_test(full_rest),
+		cmocka_unit_test(full_fields),
+		cmocka_unit_test(vm_section),
+		cmocka_unit_test(podman),
+		cmocka_unit_test(minimal),
+		cmocka_unit_test(cut),
+		cmocka_unit_test(wrong_inputs),
+		cmocka_unit_test(deep),
+		cmocka_unit_test(process_round_trip),
+		cmocka_unit_test(process_notes),
+		cmocka_unit_test(process_bad_bytes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -151,13 +151,47 @@ static void annotations(void **state)
 		int result;
 
 		assert_ok(load(rows[i].settings, &settings, &err), err);
-		result = settings_check_annotations(&settings, config, &err);
+		result = settings_apply_config(&settings, config, &err);
 		assert_int_equal(result, rows[i].words ? -1 : 0);
 		if (rows[i].words)
 			assert_non_null(strstr(err.message, rows[i].words));
 		settings_free(&settings);
 		config_free(config);
 	}
+}
+
+static void vm_section(void **state)
+{
+	static const char text[] =
+		"{\"ociVersion\":\"1.0.0\",\"root\":{\"path\":\"r\"},\"vm\":{\"kernel\":"
+		"{\"path\":\"/k\",\"initrd\":\"/i\",\"parameters\":[\"a\",\"b\"]}}}";
+	static const struct {
+		const char *settings, *words;
+	} refused[] = {
+		{ "{}", "vm.kernel.path is refused" },
+		{ "{\"allow_vm\":[\"kernel\"]}", "vm.kernel.initrd is refused" },
+		{ "{\"allow_vm\":[\"kernel\",\"initrd\"]}", "vm.kernel.parameters is refused" },
+	};
+	struct oci_config *config = NULL;
+	struct settings settings;
+	struct error err = { 0 };
+
+	(void)state;
+	assert_ok(config_parse(text, strlen(text), &config, &err), err);
+	for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++) {
+		assert_ok(load(refused[i].settings, &settings, &err), err);
+		assert_int_equal(settings_apply_config(&settings, config, &err), -1);
+		assert_non_null(strstr(err.message, refused[i].words));
+		settings_free(&settings);
+	}
+	assert_ok(load("{\"allow_vm\":[\"kernel\",\"initrd\",\"parameters\"]}", &settings, &err),
+		  err);
+	assert_ok(settings_apply_config(&settings, config, &err), err);
+	assert_string_equal(settings.kernel, "/k");
+	assert_string_equal(settings.initramfs, "/i");
+	assert_string_equal(settings.kernel_parameters, "a b");
+	settings_free(&settings);
+	config_free(config);
 }
 
 static void caches(void **state)
@@ -186,9 +220,9 @@ static void caches(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(defaults), cmocka_unit_test(all_keys),
-		cmocka_unit_test(refused),  cmocka_unit_test(annotations),
-		cmocka_unit_test(caches),
+		cmocka_unit_test(defaults),   cmocka_unit_test(all_keys),
+		cmocka_unit_test(refused),    cmocka_unit_test(annotations),
+		cmocka_unit_test(vm_section), cmocka_unit_test(caches),
 	};
 	int fd = mkstemp(path), result;
 
