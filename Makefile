@@ -141,12 +141,24 @@ $(UNIT_TESTS): %: %.o $(SAN_LIBS)
 check-unit: $(UNIT_TESTS)
 	@conformance/unit/run $(UNIT_TESTS)
 
-FUZZERS = $(patsubst %.c,$(BUILD)/sanitized/%,$(wildcard conformance/fuzz/fuzz_*.c))
+# Only clang has libFuzzer; its warnings are not those that the code is written for.
+FUZZ_CC = clang
+FUZZ = -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined -O1 -g
+FUZZERS = $(patsubst conformance/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard conformance/fuzz/fuzz_*.c))
+fuzz_objects = $(patsubst %.c,$(BUILD)/fuzz/%.o,$(1))
 
-$(FUZZERS): %: %.o $(SAN_LIBS)
-	$(say)$(CC) $(SANITIZE) -pthread -o $@ $^ $(HOST_LIBS)
+$(BUILD)/fuzz/%.o: %.c $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(say)$(FUZZ_CC) $(filter-out $(WARNINGS),$(BASE_FLAGS)) $(FUZZ) -MMD -MP -c -o $@ $<
+$(BUILD)/fuzz/conformance/%.o: BASE_FLAGS += -iquote conformance/fuzz
+$(FUZZERS): $(BUILD)/fuzz/%: $(BUILD)/fuzz/conformance/fuzz/%.o $(call fuzz_objects,$(SPEC))
+	$(say)$(FUZZ_CC) $(FUZZ) -fsanitize=fuzzer -pthread -o $@ $^ $(HOST_LIBS)
 
-fuzz: $(FUZZERS)
+fuzz-programs: $(FUZZERS)
+
+# At length: half an hour for each target. TARGETS="config wire" for some of them.
+fuzz: fuzz-programs
+	conformance/fuzz/run --seconds 1800 $(TARGETS)
 
 # What goes into the box for the end-to-end tests and the benchmark: the tests, and the programs that they run
 # as pid 1 of a VM in place of vxn-init.
@@ -197,6 +209,13 @@ demo:
 
 deps:
 	conformance/install-packages
+
+$(BUILD)/bench/config_parse: $(BUILD)/conformance/bench/config_parse.o $(BUILD)/libspec.a
+	@mkdir -p $(@D)
+	$(say)$(CC) $(CFLAGS) $(HARDENING_LINK) $(LDFLAGS) -Wl,--gc-sections -o $@ $^ $(HOST_LIBS)
+
+bench-config-programs: $(BUILD)/bench/config_parse
+	@cp -p conformance/bench/config conformance/bench/machine.py $(BUILD)/bench/
 
 # For `conformance/bench`: an init that does nothing, one that measures files, and the kernel for those.
 BENCH_INITS = $(BUILD)/bench/init $(BUILD)/bench/filebench
@@ -259,13 +278,13 @@ help:
 	@echo 'make check-full   everything'
 	@echo 'make soak         200 containers one after another (CYCLES=)'
 	@echo 'make check-unit   the unit tests alone'
-	@echo 'make fuzz         the fuzz targets, to be run by hand'
+	@echo 'make fuzz         the parsers of foreign bytes, half an hour each'
 	@echo 'make lint         clang-format, clang-tidy, cppcheck'
 	@echo 'make format       formats the C sources'
 	@echo 'make clean'
 
 -include $(wildcard $(BUILD)/*/*.d $(BUILD)/*/*/*.d $(BUILD)/sanitized/*/*.d $(BUILD)/sanitized/*/*/*.d)
 
-.PHONY: all install bench-programs bench-files-programs check-unit check check-quick check-full soak fuzz e2e demo deps format lint lint-format lint-tidy lint-cppcheck clean help FORCE
+.PHONY: all install bench-programs bench-config-programs bench-files-programs check-unit check check-quick check-full soak fuzz fuzz-programs e2e demo deps format lint lint-format lint-tidy lint-cppcheck clean help FORCE
 .SECONDARY:
 .DELETE_ON_ERROR:

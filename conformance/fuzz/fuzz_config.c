@@ -2,11 +2,10 @@
  * Fuzzes the parsers of files: config.json, process.json, the state. What is
  * accepted must print and parse again to the same.
  */
-#include "driver.h"
+#include "fuzz.h"
 
 #include "cleanup.h"
 #include "config.h"
-#include "conformance/unit/samples.h"
 #include "state.h"
 
 static void check_process(const struct oci_process *process)
@@ -72,22 +71,4 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	process_free(process);
 	run_state(text, size);
 	return 0;
-}
-
-static bool fuzz_seeds(size_t index, struct fuzz_input *input)
-{
-	static const char *const seeds[] = {
-		sample_full,
-		sample_podman,
-		"{'args':['a'],'cwd':'/','env':['A=b'],'user':{'uid':1,'gid':2,'umask':18}}",
-		"{'ociVersion':'1.0.2','id':'a','status':'running','pid':7,'annotations':{'a':'b'},"
-		"'vxn':{'pidStartTime':18446744073709551615,'failure':'x'}}",
-	};
-
-	if (index >= sizeof(seeds) / sizeof(seeds[0]))
-		return false;
-	CLEANUP_FREE char *text = sample_text(seeds[index]);
-
-	fuzz_add(input, text, strlen(text));
-	return true;
 }

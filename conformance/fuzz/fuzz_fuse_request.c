@@ -2,7 +2,7 @@
  * Fuzzes the decoder of FUSE requests: no byte too far is read, and what passes
  * has what libfuse relies on, strings that end and counts that lie inside.
  */
-#include "driver.h"
+#include "fuzz.h"
 
 #include <linux/fuse.h>
 
@@ -122,82 +122,4 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	check(copy, size);
 	free(copy);
 	return 0;
-}
-
-/* Of each opcode: its fixed part, so many strings, so many bytes after them. */
-static const struct {
-	uint32_t opcode;
-	unsigned int fixed, strings, rest;
-} seeds[] = {
-	{ FUSE_LOOKUP, 0, 1, 0 },
-	{ FUSE_FORGET, 8, 0, 0 },
-	{ FUSE_GETATTR, 16, 0, 0 },
-	{ FUSE_SETATTR, 88, 0, 0 },
-	{ FUSE_READLINK, 0, 0, 0 },
-	{ FUSE_SYMLINK, 0, 2, 0 },
-	{ FUSE_MKNOD, 16, 1, 0 },
-	{ FUSE_MKDIR, 8, 1, 0 },
-	{ FUSE_UNLINK, 0, 1, 0 },
-	{ FUSE_RMDIR, 0, 1, 0 },
-	{ FUSE_RENAME, 8, 2, 0 },
-	{ FUSE_LINK, 8, 1, 0 },
-	{ FUSE_OPEN, 8, 0, 0 },
-	{ FUSE_READ, 40, 0, 0 },
-	{ FUSE_WRITE, 40, 0, 1 },
-	{ FUSE_STATFS, 0, 0, 0 },
-	{ FUSE_RELEASE, 24, 0, 0 },
-	{ FUSE_FSYNC, 16, 0, 0 },
-	{ FUSE_SETXATTR, 8, 1, 1 },
-	{ FUSE_GETXATTR, 8, 1, 0 },
-	{ FUSE_LISTXATTR, 8, 0, 0 },
-	{ FUSE_REMOVEXATTR, 0, 1, 0 },
-	{ FUSE_FLUSH, 24, 0, 0 },
-	{ FUSE_OPENDIR, 8, 0, 0 },
-	{ FUSE_READDIR, 40, 0, 0 },
-	{ FUSE_RELEASEDIR, 24, 0, 0 },
-	{ FUSE_FSYNCDIR, 16, 0, 0 },
-	{ FUSE_CREATE, 16, 1, 0 },
-	{ FUSE_DESTROY, 0, 0, 0 },
-	{ FUSE_BATCH_FORGET, 8, 0, 16 },
-	{ FUSE_FALLOCATE, 32, 0, 0 },
-	{ FUSE_READDIRPLUS, 40, 0, 0 },
-	{ FUSE_RENAME2, 16, 2, 0 },
-	{ FUSE_LSEEK, 24, 0, 0 },
-	{ FUSE_COPY_FILE_RANGE, 56, 0, 0 },
-	{ FUSE_IOCTL, 32, 0, 0 },
-	{ FUSE_GETLK, 48, 0, 0 },
-	{ FUSE_SETLK, 48, 0, 0 },
-	{ FUSE_SETLKW, 48, 0, 0 },
-	{ FUSE_INTERRUPT, 8, 0, 0 },
-	{ FUSE_TMPFILE, 16, 0, 2 },
-	{ FUSE_SYNCFS, 8, 0, 0 },
-	{ FUSE_INIT, 64, 0, 0 },
-};
-
-static bool fuzz_seeds(size_t index, struct fuzz_input *input)
-{
-	struct fuse_in_header header = { .unique = 2, .nodeid = 1 };
-	uint8_t fixed[88] = { 0 };
-
-	if (index >= sizeof(seeds) / sizeof(seeds[0]))
-		return false;
-	header.opcode = seeds[index].opcode;
-	if (header.opcode == FUSE_INIT)
-		memcpy(fixed, (uint32_t[2]){ 7, 38 }, 8);
-	else if (header.opcode == FUSE_WRITE)
-		fixed[16] = 1;
-	else if (seeds[index].fixed)
-		fixed[0] = seeds[index].fixed != 40;
-	if (header.opcode == FUSE_COPY_FILE_RANGE)
-		fixed[16] = 1;
-	if (header.opcode == FUSE_TMPFILE)
-		fixed[24] = '/';
-	header.len = (uint32_t)(sizeof(header) + seeds[index].fixed + 5 * seeds[index].strings +
-				seeds[index].rest);
-	fuzz_add(input, &header, sizeof(header));
-	fuzz_add(input, fixed, seeds[index].fixed);
-	for (unsigned int i = 0; i < seeds[index].strings; i++)
-		fuzz_add(input, "name", 5);
-	fuzz_add(input, fixed + 24, seeds[index].rest);
-	return true;
 }

@@ -3,7 +3,7 @@
  * on over whole frames, never beyond the bytes that are there, and what it accepts
  * is what the encoder would have written.
  */
-#include "driver.h"
+#include "fuzz.h"
 
 #include "wire.h"
 
@@ -38,35 +38,4 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	}
 	FUZZ_CHECK(used == 0 || err.message[0]);
 	return 0;
-}
-
-static void add_frame(struct fuzz_input *input, uint8_t type, uint8_t flags, uint32_t stream,
-		      uint32_t length)
-{
-	static const uint8_t body[256];
-	uint8_t header[WIRE_HEADER_SIZE];
-
-	wire_encode_header(header, type, flags, stream, length);
-	fuzz_add(input, header, sizeof(header));
-	fuzz_add(input, body, length);
-}
-
-static bool fuzz_seeds(size_t index, struct fuzz_input *input)
-{
-	struct wire_hello hello = { .version = WIRE_VERSION };
-	uint8_t body[WIRE_HELLO_SIZE];
-
-	if (index > 1)
-		return false;
-	add_frame(input, WIRE_HELLO, 0, 0, WIRE_HELLO_SIZE);
-	wire_encode_hello(body, &hello);
-	memcpy(input->data + WIRE_HEADER_SIZE, body, sizeof(body));
-	if (index == 0)
-		return true;
-	add_frame(input, WIRE_CONTROL, WIRE_MORE, 0, 100);
-	add_frame(input, WIRE_DATA, WIRE_MORE, 3, 200);
-	add_frame(input, WIRE_CREDIT, 0, 3, 4);
-	add_frame(input, WIRE_END, 0, 3, 0);
-	add_frame(input, WIRE_RESET, 0, 4, 0);
-	return true;
 }
