@@ -217,6 +217,11 @@ $(BUILD)/bench/config_parse: $(BUILD)/conformance/bench/config_parse.o $(BUILD)/
 bench-config-programs: $(BUILD)/bench/config_parse
 	@cp -p conformance/bench/config conformance/bench/machine.py $(BUILD)/bench/
 
+# OCI runtime-tools: their programs, and how they are run.
+validation:
+	@conformance/validation/build $(BUILD)/validation
+	@cp -p conformance/validation/run conformance/validation/notes $(BUILD)/validation/
+
 # For `conformance/bench`: an init that does nothing, one that measures files, and the kernel for those.
 BENCH_INITS = $(BUILD)/bench/init $(BUILD)/bench/filebench
 
@@ -285,6 +290,6 @@ help:
 
 -include $(wildcard $(BUILD)/*/*.d $(BUILD)/*/*/*.d $(BUILD)/sanitized/*/*.d $(BUILD)/sanitized/*/*/*.d)
 
-.PHONY: all install bench-programs bench-config-programs bench-files-programs check-unit check check-quick check-full soak fuzz fuzz-programs e2e demo deps format lint lint-format lint-tidy lint-cppcheck clean help FORCE
+.PHONY: all install bench-programs bench-config-programs bench-files-programs check-unit check check-quick check-full soak fuzz fuzz-programs e2e validation demo deps format lint lint-format lint-tidy lint-cppcheck clean help FORCE
 .SECONDARY:
 .DELETE_ON_ERROR:
