@@ -27,6 +27,7 @@
 #include "lookup.h"
 #include "protocol.h"
 #include "rootfs.h"
+#include "schedule.h"
 #include "terminal.h"
 #include "user.h"
 
@@ -120,7 +121,7 @@ static int enter_container(const struct child_plan *plan, struct error *err)
 {
 	const int flags = CLONE_NEWCGROUP | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWNS;
 
-	if (!plan->config) {
+	if (!plan->first) {
 		if (setns(plan->init, flags) < 0 || chdir("/") < 0)
 			return error_set(err, errno, "join container %s", plan->container);
 		return 0;
@@ -158,7 +159,7 @@ static int set_up_terminal(const struct child_plan *plan, struct error *err)
 		reopen_null(plan);
 		return 0;
 	}
-	master = terminal_open(plan->process, plan->config != NULL, err);
+	master = terminal_open(plan->process, plan->first, err);
 	if (master < 0)
 		return -1;
 	if (message_send(plan->socket, &message, master, NULL, 0, 0) < 0)
@@ -186,6 +187,18 @@ static void join_session_keyring(const char *container)
 
 	snprintf(name, sizeof(name), "_ses.%s", container);
 	syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, name); /* kernels without keys go on */
+}
+
+/* While it may still raise itself above others. */
+static int schedule(const struct child_plan *plan, struct error *err)
+{
+	const struct oci_scheduling *scheduling = &plan->process->scheduling;
+
+	if (schedule_set_personality(plan->config->personality, err) < 0)
+		return -1;
+	if (!plan->first && affinity_set_final(&scheduling->exec_affinity, err) < 0)
+		return -1;
+	return schedule_apply(scheduling, err);
 }
 
 static int change_directory(const char *cwd, struct error *err)
@@ -237,6 +250,8 @@ static int set_up(const struct child_plan *plan, struct error *err)
 	if (!env)
 		return -1;
 	join_session_keyring(plan->container);
+	if (schedule(plan, err) < 0)
+		return -1;
 	if (become_user(plan->process, err) < 0)
 		return -1;
 	program = find_program(plan->process->args[0], env, err);
@@ -245,7 +260,7 @@ static int set_up(const struct child_plan *plan, struct error *err)
 	close_range(3, ~0u, CLOSE_RANGE_CLOEXEC);
 	if (message_send(plan->socket, &ready, -1, NULL, 0, 0) < 0)
 		return error_set(err, errno, "report to pid 1");
-	if (plan->config && wait_for_start(plan->socket) < 0)
+	if (plan->first && wait_for_start(plan->socket) < 0)
 		_exit(1);
 	execve(program, plan->process->args, env);
 	return error_set(err, errno, "exec %s", program);

@@ -149,6 +149,7 @@ static int create(struct init *init, struct container *container,
 {
 	struct child_plan plan = { .container = container->id,
 				   .config = container->config,
+				   .first = true,
 				   .process = &container->config->process,
 				   .shm_size = request->shm_size,
 				   .hostname = container->config->hostname
@@ -211,7 +212,9 @@ static int exec_in(struct init *init, const struct control_message *request, str
 	if (!request->config ||
 	    process_parse(request->config, strlen(request->config), &spec, err) < 0)
 		return -1;
+	process_inherit(spec, &container->config->process);
 	plan.process = spec;
+	plan.config = container->config;
 	plan.init = container->init->pidfd;
 	process = process_spawn(init, container, request, &plan, err);
 	process_free(spec);

@@ -23,6 +23,7 @@
 #include "cleanup.h"
 #include "kmsg.h"
 #include "protocol.h"
+#include "schedule.h"
 
 #define NEW_NAMESPACES (CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS)
 
@@ -120,11 +121,34 @@ static pid_t clone_joining(struct init *init, struct process *process)
 	return pid;
 }
 
+/* Returns in pid 1 only. */
+static int make_child(struct init *init, struct process *process, struct child_plan *plan,
+		      struct error *err)
+{
+	const struct oci_cpu_affinity *affinity = &plan->process->scheduling.exec_affinity;
+	cpu_set_t own;
+
+	if (process->first) {
+		process->pid = clone_first(process);
+	} else {
+		if (affinity_enter(affinity, &own, err) < 0)
+			return -1;
+		process->pid = clone_joining(init, process);
+	}
+	if (process->pid == 0)
+		child_main(plan);
+	if (process->pid < 0)
+		error_set(err, errno, "make a process in container %s", plan->container);
+	if (!process->first)
+		affinity_leave(affinity, &own);
+	return process->pid < 0 ? -1 : 0;
+}
+
 static int run(struct init *init, struct process *process, struct child_plan *plan,
 	       struct error *err)
 {
 	struct epoll_event event = { .events = EPOLLIN, .data.ptr = process };
-	int sockets[2];
+	int sockets[2], result;
 
 	if (make_stdio(process, plan, err) < 0)
 		return -1;
@@ -132,12 +156,10 @@ static int run(struct init *init, struct process *process, struct child_plan *pl
 		return error_set(err, errno, "make a socket pair");
 	process->socket = sockets[0];
 	plan->socket = sockets[1];
-	process->pid = process->first ? clone_first(process) : clone_joining(init, process);
-	if (process->pid == 0)
-		child_main(plan);
+	result = make_child(init, process, plan, err);
 	close(sockets[1]);
-	if (process->pid < 0)
-		return error_set(err, errno, "make a process in container %s", plan->container);
+	if (result < 0)
+		return -1;
 	if (epoll_ctl(init->epoll, EPOLL_CTL_ADD, process->socket, &event) < 0) {
 		kmsg_error("epoll_ctl: %m");
 		boot_power_off(&init->options);
@@ -155,7 +177,7 @@ static struct process *make_process(struct container *container,
 		return NULL;
 	process->container = container;
 	process->number = request->process;
-	process->first = plan->config != NULL;
+	process->first = plan->first;
 	process->terminal = plan->process->terminal;
 	process->pidfd = process->socket = -1;
 	process->seq = request->seq;

@@ -16,6 +16,7 @@
 #include <sys/types.h>
 
 #include "error.h"
+#include "scheduling.h"
 
 struct oci_user {
 	uid_t uid;
@@ -51,6 +52,7 @@ struct oci_process {
 	bool no_new_privileges;
 	bool has_oom_score_adj;
 	int oom_score_adj;
+	struct oci_scheduling scheduling;
 	char *apparmor_profile; /* NULL = not given */
 	char *selinux_label;
 	char **not_yet;	 /* of a process.json; config.json's are in oci_config. Never NULL */
@@ -111,6 +113,13 @@ struct oci_annotation {
 	char *key, *value;
 };
 
+/* linux.personality.domain: what uname(2) says of the machine. */
+enum oci_personality {
+	OCI_PERSONALITY_NONE, /* not given */
+	OCI_PERSONALITY_LINUX,
+	OCI_PERSONALITY_LINUX32,
+};
+
 struct oci_config {
 	char *oci_version;
 	char *hostname; /* NULL = not given */
@@ -126,6 +135,7 @@ struct oci_config {
 	char **readonly_paths;
 	char *cgroups_path; /* NULL = not given */
 	char *rootfs_propagation;
+	enum oci_personality personality;
 	int64_t memory_limit; /* linux.resources.memory.limit, bytes; -1 = none */
 	struct oci_annotation *annotations;
 	size_t annotations_count;
@@ -147,6 +157,12 @@ void config_free(struct oci_config *config);
 /* The same for a process.json (exec --process). */
 int process_parse(const char *text, size_t size, struct oci_process **process, struct error *err);
 void process_free(struct oci_process *process);
+
+/*
+ * What a process.json leaves open and is then as in the container's config.json:
+ * capabilities and scheduling, as with runc.
+ */
+void process_inherit(struct oci_process *process, const struct oci_process *container);
 
 /* JSON text of a process, for exec without --process; to be freed. */
 char *process_print(const struct oci_process *process, struct error *err);

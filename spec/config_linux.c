@@ -127,6 +127,27 @@ static int read_propagation(const struct json *linux_, struct oci_config *config
 			  "is no propagation: \"%.40s\"", config->rootfs_propagation);
 }
 
+static int read_personality(const struct json *linux_, struct oci_config *config, struct error *err)
+{
+	const struct json *object = NULL, *domain;
+	int ret = json_get_object(linux_, "personality", &object, err);
+
+	if (ret <= 0)
+		return ret;
+	domain = json_member(object, "domain");
+	if (!domain)
+		return json_error_missing(object, "domain", err);
+	if (json_expect(domain, JSON_STRING, err) < 0)
+		return -1;
+	if (strcmp(domain->text, "LINUX") == 0)
+		config->personality = OCI_PERSONALITY_LINUX;
+	else if (strcmp(domain->text, "LINUX32") == 0)
+		config->personality = OCI_PERSONALITY_LINUX32;
+	else
+		return json_error(domain, err, "is no personality: \"%.40s\"", domain->text);
+	return 0;
+}
+
 /* Engines write 0 and -1 for "no limit". */
 static int read_memory_limit(const struct json *linux_, struct oci_config *config,
 			     struct error *err)
@@ -151,7 +172,8 @@ int config_read_linux(const struct json *root, struct oci_config *config, struct
 	    read_paths(linux_, "maskedPaths", &config->masked_paths, err) < 0 ||
 	    read_paths(linux_, "readonlyPaths", &config->readonly_paths, err) < 0 ||
 	    json_get_string(linux_, "cgroupsPath", &config->cgroups_path, err) < 0 ||
-	    read_propagation(linux_, config, err) < 0 || read_memory_limit(linux_, config, err) < 0)
+	    read_propagation(linux_, config, err) < 0 ||
+	    read_personality(linux_, config, err) < 0 || read_memory_limit(linux_, config, err) < 0)
 		return -1;
 	return 0;
 }

@@ -31,7 +31,7 @@ const struct field_rule field_rules[] = {
 	APPLY("mounts[].uidMappings"),
 	APPLY("mounts[].gidMappings"),
 	APPLY("hostname"),
-	NOT_YET("domainname"),
+	APPLY("domainname"),
 	APPLY("annotations"),
 
 	APPLY("process.terminal"),
@@ -45,10 +45,10 @@ const struct field_rule field_rules[] = {
 	APPLY("process.capabilities"),
 	APPLY("process.noNewPrivileges"),
 	APPLY("process.oomScoreAdj"),
-	NOT_YET("process.scheduler"),
+	APPLY("process.scheduler"),
 	WARN("process.selinuxLabel", no_lsm),
-	NOT_YET("process.ioPriority"),
-	NOT_YET("process.execCPUAffinity"),
+	APPLY("process.ioPriority"),
+	APPLY("process.execCPUAffinity"),
 	APPLY("process.user.uid"),
 	APPLY("process.user.gid"),
 	APPLY("process.user.umask"),
@@ -82,8 +82,8 @@ const struct field_rule field_rules[] = {
 	NOT_YET("linux.seccomp.listenerMetadata"),
 	NOT_YET("linux.seccomp.syscalls"),
 	NOT_YET("linux.intelRdt"),
-	NOT_YET("linux.personality.domain"),
-	NOT_YET("linux.personality.flags"),
+	APPLY("linux.personality.domain"),
+	WARN("linux.personality.flags", "the spec defines no flag"),
 
 	NOT_YET("linux.resources.devices"),
 	APPLY("linux.resources.memory.limit"), /* the size of the virtual machine */

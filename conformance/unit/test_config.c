@@ -102,6 +102,7 @@ static void full_rest(void **state)
 	assert_string_equal(config->domainname, "foobarbaz.test");
 	assert_string_equal(config->root_path, "rootfs");
 	assert_true(config->root_readonly);
+	assert_int_equal(config->personality, OCI_PERSONALITY_LINUX32);
 	assert_string_equal(config->cgroups_path, "/myRuntime/myContainer");
 	assert_string_equal(config->readonly_paths[1], "/proc/irq");
 	assert_string_equal(config->masked_paths[0], "/proc/kcore");
@@ -300,6 +301,9 @@ static const struct {
 	{ ROOT("'linux':{'cgroupsPath':1}"), "linux.cgroupsPath must be a string, is a number" },
 	{ ROOT("'linux':{'rootfsPropagation':'x'}"),
 	  "linux.rootfsPropagation is no propagation: \"x\"" },
+	{ ROOT("'linux':{'personality':{'domain':'BSD'}}"),
+	  "linux.personality.domain is no personality: \"BSD\"" },
+	{ ROOT("'linux':{'personality':{'flags':['x']}}"), "linux.personality.domain is missing" },
 	{ ROOT("'linux':{'resources':{'memory':{'limit':9223372036854775808}}}"),
 	  "linux.resources.memory.limit must be between" },
 };
@@ -355,13 +359,15 @@ static void process_round_trip(void **state)
 
 static void process_notes(void **state)
 {
-	CLEANUP_FREE char *json = sample_text("{" BASE ",'ioPriority':{'class':'x'}}");
+	CLEANUP_FREE char *json = sample_text("{" BASE ",'commandLine':'x'}");
 	struct oci_process *process;
 	struct error err = { 0 };
 
 	(void)state;
 	assert_int_equal(process_parse(json, strlen(json), &process, &err), 0);
-	assert_string_equal(process->not_yet[0], "process.ioPriority");
+	assert_string_equal(process->warnings[0], "process.commandLine is not applied: belongs to "
+						  "another platform");
+	assert_null(process->not_yet[0]);
 	process_free(process);
 	assert_int_equal(process_parse("{}", 2, &process, &err), -1);
 	assert_string_equal(err.message, "args is missing");
