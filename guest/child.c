@@ -28,6 +28,7 @@
 #include "protocol.h"
 #include "rootfs.h"
 #include "schedule.h"
+#include "seccomp_filter.h"
 #include "terminal.h"
 #include "user.h"
 
@@ -209,9 +210,16 @@ static int change_directory(const char *cwd, struct error *err)
 	return 0;
 }
 
-/* Who the process is. After it, what is done is done as the container's user. */
-static int become_user(const struct oci_process *process, struct error *err)
+/* Loading a filter takes this capability, or no_new_privs. */
+static bool loads_as_admin(const struct child_plan *plan)
 {
+	return plan->config->seccomp && !plan->process->no_new_privileges;
+}
+
+/* Who the process is. After it, what is done is done as the container's user. */
+static int become_user(const struct child_plan *plan, struct error *err)
+{
+	const struct oci_process *process = plan->process;
 	bool changed = chdir(process->cwd) == 0;
 
 	if (!changed && errno != EACCES && errno != EPERM)
@@ -222,56 +230,85 @@ static int become_user(const struct oci_process *process, struct error *err)
 	/* A directory that root may not enter and the user may. */
 	if (!changed && change_directory(process->cwd, err) < 0)
 		return -1;
-	return user_set_capabilities(process, err);
+	return user_set_capabilities(process, loads_as_admin(plan), err);
+}
+
+/*
+ * By write and read, which a filter lets pass even where it lets nothing else: it
+ * may be loaded already.
+ */
+static int say(int socket, enum message_type type, const char *text)
+{
+	const struct message message = { .type = type };
+	char packet[sizeof(message) + ERROR_MESSAGE_MAX];
+	size_t length = strnlen(text, ERROR_MESSAGE_MAX);
+
+	memcpy(packet, &message, sizeof(message));
+	memcpy(packet + sizeof(message), text, length);
+	return write(socket, packet, sizeof(message) + length) < 0 ? -1 : 0;
 }
 
 static int wait_for_start(int socket)
 {
 	struct message message = { 0 };
-	size_t size = 0;
-	int fd;
+	ssize_t got;
 
-	return message_receive(socket, &message, &fd, NULL, &size, 0) == 1 &&
-			       message.type == MESSAGE_START
-		       ? 0
-		       : -1;
+	do
+		got = read(socket, &message, sizeof(message));
+	while (got < 0 && errno == EINTR);
+	return got == sizeof(message) && message.type == MESSAGE_START ? 0 : -1;
+}
+
+/*
+ * The filter is loaded as late as can be, since all that comes after it must pass
+ * it. One that is loaded as admin does not wait for start: there may be other
+ * processes by then, and they must not meet that capability.
+ */
+static int execute(const struct child_plan *plan, const struct seccomp_filter *filter,
+		   const char *program, char **env, struct error *err)
+{
+	const struct user_sets sets = user_sets_of(plan->process);
+	bool as_admin = loads_as_admin(plan);
+
+	if (as_admin && (seccomp_filter_load(filter, err) < 0 || user_leave_admin(&sets, err) < 0))
+		return -1;
+	if (say(plan->socket, MESSAGE_READY, "") < 0)
+		return error_set(err, errno, "report to pid 1");
+	if (plan->first && wait_for_start(plan->socket) < 0)
+		_exit(1);
+	if (!as_admin && seccomp_filter_load(filter, err) < 0)
+		return -1;
+	execve(program, plan->process->args, env);
+	return error_set(err, errno, "exec %s", program);
 }
 
 static int set_up(const struct child_plan *plan, struct error *err)
 {
-	const struct message ready = { .type = MESSAGE_READY };
+	struct seccomp_filter filter;
 	CLEANUP_FREE char *program = NULL;
 	char **env;
 
-	if (begin(plan, err) < 0 || enter_container(plan, err) < 0 ||
-	    set_up_terminal(plan, err) < 0)
+	if (begin(plan, err) < 0 || seccomp_filter_make(plan->config->seccomp, &filter, err) < 0 ||
+	    enter_container(plan, err) < 0 || set_up_terminal(plan, err) < 0)
 		return -1;
 	env = environment_complete(plan->process, err);
 	if (!env)
 		return -1;
 	join_session_keyring(plan->container);
-	if (schedule(plan, err) < 0)
-		return -1;
-	if (become_user(plan->process, err) < 0)
+	if (schedule(plan, err) < 0 || become_user(plan, err) < 0)
 		return -1;
 	program = find_program(plan->process->args[0], env, err);
 	if (!program)
 		return -1;
 	close_range(3, ~0u, CLOSE_RANGE_CLOEXEC);
-	if (message_send(plan->socket, &ready, -1, NULL, 0, 0) < 0)
-		return error_set(err, errno, "report to pid 1");
-	if (plan->first && wait_for_start(plan->socket) < 0)
-		_exit(1);
-	execve(program, plan->process->args, env);
-	return error_set(err, errno, "exec %s", program);
+	return execute(plan, &filter, program, env, err);
 }
 
 _Noreturn void child_main(const struct child_plan *plan)
 {
-	const struct message failed = { .type = MESSAGE_FAILED };
 	struct error err = { 0 };
 
 	set_up(plan, &err);
-	message_send(plan->socket, &failed, -1, err.message, strlen(err.message), 0);
+	say(plan->socket, MESSAGE_FAILED, err.message);
 	_exit(1);
 }

@@ -173,7 +173,9 @@ int config_read_linux(const struct json *root, struct oci_config *config, struct
 	    read_paths(linux_, "readonlyPaths", &config->readonly_paths, err) < 0 ||
 	    json_get_string(linux_, "cgroupsPath", &config->cgroups_path, err) < 0 ||
 	    read_propagation(linux_, config, err) < 0 ||
-	    read_personality(linux_, config, err) < 0 || read_memory_limit(linux_, config, err) < 0)
+	    read_personality(linux_, config, err) < 0 ||
+	    seccomp_read(linux_, &config->seccomp, err) < 0 ||
+	    read_memory_limit(linux_, config, err) < 0)
 		return -1;
 	return 0;
 }
@@ -186,4 +188,5 @@ void config_release_linux(struct oci_config *config)
 	strings_free(config->readonly_paths);
 	free(config->cgroups_path);
 	free(config->rootfs_propagation);
+	seccomp_free(config->seccomp);
 }

@@ -16,9 +16,14 @@
 	{                                \
 		path, FIELD_WARN, reason \
 	}
+#define REFUSE(path, reason)               \
+	{                                  \
+		path, FIELD_REFUSE, reason \
+	}
 
 static const char other_platform[] = "belongs to another platform";
 static const char no_lsm[] = "no such security module in the virtual machine";
+static const char no_listener[] = "a virtual machine's kernel can't ask a program on the host";
 
 const struct field_rule field_rules[] = {
 	APPLY("ociVersion"),
@@ -74,13 +79,13 @@ const struct field_rule field_rules[] = {
 	APPLY("linux.readonlyPaths"),
 	WARN("linux.mountLabel", no_lsm),
 	NOT_YET("linux.sysctl"),
-	NOT_YET("linux.seccomp.defaultAction"),
-	NOT_YET("linux.seccomp.defaultErrnoRet"),
-	NOT_YET("linux.seccomp.architectures"),
-	NOT_YET("linux.seccomp.flags"),
-	NOT_YET("linux.seccomp.listenerPath"),
-	NOT_YET("linux.seccomp.listenerMetadata"),
-	NOT_YET("linux.seccomp.syscalls"),
+	APPLY("linux.seccomp.defaultAction"),
+	APPLY("linux.seccomp.defaultErrnoRet"),
+	APPLY("linux.seccomp.architectures"),
+	APPLY("linux.seccomp.flags"),
+	REFUSE("linux.seccomp.listenerPath", no_listener),
+	REFUSE("linux.seccomp.listenerMetadata", no_listener),
+	APPLY("linux.seccomp.syscalls"),
 	NOT_YET("linux.intelRdt"),
 	APPLY("linux.personality.domain"),
 	WARN("linux.personality.flags", "the spec defines no flag"),

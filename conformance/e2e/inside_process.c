@@ -5,11 +5,14 @@
  *	scheduler	POLICY FLAGS NICE PRIORITY RUNTIME DEADLINE PERIOD
  *	ioprio		CLASS PRIORITY
  *	personality	in hexadecimal
+ *	call=N,ARG...	makes that system call: its result, or errno as -N
+ *	call32=N	the same as a program of 32 bits does, without arguments
  */
 #include <errno.h>
 #include <linux/ioprio.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/personality.h>
 #include <sys/syscall.h>
@@ -53,7 +56,36 @@ static int domain(void)
 	return 0;
 }
 
-int main(int argc, char **argv)
+/* text: the number and up to six arguments, with commas between. */
+static int call(const char *text)
+{
+	unsigned long words[7] = { 0 };
+	long result;
+	char *end;
+
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+		words[i] = strtoul(text, &end, 0);
+		if (*end != ',')
+			break;
+		text = end + 1;
+	}
+	result =
+		syscall((long)words[0], words[1], words[2], words[3], words[4], words[5], words[6]);
+	printf("%ld\n", result < 0 ? -(long)errno : result);
+	fflush(stdout);
+	return 0;
+}
+
+static int call32(const char *text)
+{
+	long result = strtol(text, NULL, 0);
+
+	__asm__ volatile("int $0x80" : "+a"(result) : "b"(0), "c"(0), "d"(0) : "memory");
+	printf("%d\n", (int)result);
+	return 0;
+}
+
+static int tell(const char *word)
 {
 	static const struct {
 		const char *word;
@@ -63,13 +95,26 @@ int main(int argc, char **argv)
 		{ "ioprio", ioprio },
 		{ "personality", domain },
 	};
+
+	if (strncmp(word, "call=", 5) == 0)
+		return call(word + 5);
+	if (strncmp(word, "call32=", 7) == 0)
+		return call32(word + 7);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		if (strcmp(word, rows[i].word) == 0)
+			return rows[i].tell();
+	errno = EINVAL;
+	return -1;
+}
+
+int main(int argc, char **argv)
+{
 	int failed = 0;
 
 	for (int i = 1; i < argc; i++)
-		for (size_t j = 0; j < sizeof(rows) / sizeof(rows[0]); j++)
-			if (strcmp(argv[i], rows[j].word) == 0 && rows[j].tell() < 0) {
-				printf("%s: %s\n", argv[i], strerror(errno));
-				failed = 1;
-			}
+		if (tell(argv[i]) < 0) {
+			printf("%s: %s\n", argv[i], strerror(errno));
+			failed = 1;
+		}
 	return failed;
 }

@@ -25,10 +25,10 @@ def looks(t, title, words, change, wanted):
 
 
 def refused(t, title, change, *words):
-    """create fails, with a message that has these words in it, and leaves nothing."""
+    """create fails, with a message of ours that has these words in it, and leaves nothing."""
     id = t.new_id()
     result = t.run(["true"], id=id, edit=edited(change))
-    t.ok(f"{title} is refused", result.status == 1 and all(word in result.err for word in words), result)
+    t.ok(f"{title} is refused", result.status == 1 and (not t.is_vxn or all(word in result.err for word in words)), result)
     t.ok("... and leaves no container", t.rt("state", id).status != 0)
 
 
