@@ -29,6 +29,7 @@
 #include "rootfs.h"
 #include "schedule.h"
 #include "seccomp_filter.h"
+#include "sysctl_apply.h"
 #include "terminal.h"
 #include "user.h"
 
@@ -130,7 +131,7 @@ static int enter_container(const struct child_plan *plan, struct error *err)
 	/* Only now, in the container's cgroup: it becomes the root of what is seen. */
 	if (unshare(CLONE_NEWCGROUP) < 0)
 		return error_set(err, errno, "unshare the cgroup namespace");
-	if (set_names(plan, err) < 0)
+	if (set_names(plan, err) < 0 || sysctl_apply(plan->config, err) < 0)
 		return -1;
 	return rootfs_enter(plan, err);
 }

@@ -18,6 +18,7 @@
 #include "error.h"
 #include "scheduling.h"
 #include "seccomp.h"
+#include "sysctl.h"
 
 struct oci_user {
 	uid_t uid;
@@ -138,7 +139,8 @@ struct oci_config {
 	char *rootfs_propagation;
 	enum oci_personality personality;
 	struct oci_seccomp *seccomp; /* NULL = none */
-	int64_t memory_limit;	     /* linux.resources.memory.limit, bytes; -1 = none */
+	struct oci_sysctls sysctls;
+	int64_t memory_limit; /* linux.resources.memory.limit, bytes; -1 = none */
 	struct oci_annotation *annotations;
 	size_t annotations_count;
 	char **not_yet;	 /* JSON paths that are set but not applied yet (fields.h); never NULL */

@@ -127,6 +127,17 @@ static int read_propagation(const struct json *linux_, struct oci_config *config
 			  "is no propagation: \"%.40s\"", config->rootfs_propagation);
 }
 
+static int read_sysctls(const struct json *linux_, struct oci_config *config, struct error *err)
+{
+	const struct sysctl_namespaces own = {
+		.ipc = config->namespaces[OCI_NAMESPACE_IPC].present,
+		.network = config->namespaces[OCI_NAMESPACE_NETWORK].present,
+		.uts = config->namespaces[OCI_NAMESPACE_UTS].present,
+	};
+
+	return sysctl_read(linux_, &own, &config->sysctls, err);
+}
+
 static int read_personality(const struct json *linux_, struct oci_config *config, struct error *err)
 {
 	const struct json *object = NULL, *domain;
@@ -173,7 +184,7 @@ int config_read_linux(const struct json *root, struct oci_config *config, struct
 	    read_paths(linux_, "readonlyPaths", &config->readonly_paths, err) < 0 ||
 	    json_get_string(linux_, "cgroupsPath", &config->cgroups_path, err) < 0 ||
 	    read_propagation(linux_, config, err) < 0 ||
-	    read_personality(linux_, config, err) < 0 ||
+	    read_personality(linux_, config, err) < 0 || read_sysctls(linux_, config, err) < 0 ||
 	    seccomp_read(linux_, &config->seccomp, err) < 0 ||
 	    read_memory_limit(linux_, config, err) < 0)
 		return -1;
@@ -189,4 +200,5 @@ void config_release_linux(struct oci_config *config)
 	free(config->cgroups_path);
 	free(config->rootfs_propagation);
 	seccomp_free(config->seccomp);
+	sysctl_free(&config->sysctls);
 }

@@ -78,7 +78,7 @@ const struct field_rule field_rules[] = {
 	APPLY("linux.maskedPaths"),
 	APPLY("linux.readonlyPaths"),
 	WARN("linux.mountLabel", no_lsm),
-	NOT_YET("linux.sysctl"),
+	APPLY("linux.sysctl"),
 	APPLY("linux.seccomp.defaultAction"),
 	APPLY("linux.seccomp.defaultErrnoRet"),
 	APPLY("linux.seccomp.architectures"),

@@ -144,3 +144,35 @@ def personality(t):
             personality={"domain": domain})))
         t.equal(domain, (result.status, result.out), (0, machine + "\n"), result)
     refused(t, "another domain", lambda _c, _p, linux: linux.update(personality={"domain": "BSD"}), "personality")
+
+
+@test(16)
+def sysctl(t):
+    """linux.sysctl: what belongs to a namespace of the container"""
+    values = {"net.ipv4.ip_forward": "1", "net/ipv4/ping_group_range": "0\t7", "kernel.shmmni": "77", "kernel.msgmax": "4321",
+              "fs.mqueue.msg_max": "23", "kernel.sem": "100\t200\t30\t40"}
+    result = t.run(["sh", "-c", "cd /proc/sys && for f in " + " ".join(name.replace(".", "/") for name in values) +
+                    "; do cat $f; done; touch kernel/shmmni; echo 1 >kernel/shmmni"],
+                   edit=edited(lambda _c, _p, linux: linux.update(sysctl=values)))
+    t.equal("they have the values, and cannot be written", (result.status, result.out.split("\n")[:-1]),
+            (1, list(values.values())), result)
+    result = t.run(["cat", "/proc/sys/kernel/domainname"],
+                   edit=edited(lambda _c, _p, linux: linux.update(sysctl={"kernel.domainname": "by-sysctl"})))
+    t.equal("kernel.domainname", (result.status, result.out), (0, "by-sysctl\n"), result)
+
+
+@test(16)
+def sysctl_refusals(t):
+    """linux.sysctl: what is refused"""
+    for name in ("kernel.panic", "vm.swappiness", "kernel.hostname", "net.//.kernel.panic", "net/../kernel/panic"):
+        refused(t, name, lambda _c, _p, linux, name=name: linux.update(sysctl={name: "1"}), f"linux.sysctl.{name}")
+    refused(t, "one that there is not", lambda _c, _p, linux: linux.update(sysctl={"net.ipv4.moon": "1"}),
+            "linux.sysctl.net.ipv4.moon")
+    refused(t, "a value that the kernel does not take", lambda _c, _p, linux: linux.update(sysctl={"kernel.shmmni": "many"}),
+            "linux.sysctl.kernel.shmmni")
+
+    def without_namespaces(_config, _process, linux):
+        linux["namespaces"] = [n for n in linux["namespaces"] if n["type"] != "ipc"]
+        linux["sysctl"] = {"kernel.shmmni": "77"}
+
+    refused(t, "one of a namespace that the container does not have", without_namespaces, "linux.sysctl.kernel.shmmni")

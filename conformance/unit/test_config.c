@@ -217,6 +217,8 @@ static void cut(void **state)
 #define PROCESS(rest) "{'ociVersion':'1.0.2','root':{'path':'r'},'process':{" rest "}}"
 #define BASE	      "'args':['a'],'cwd':'/'"
 #define ROOT(rest)    "{'ociVersion':'1.0.2','root':{'path':'r'}," rest "}"
+#define NAMESPACES(rest) \
+	ROOT("'linux':{'namespaces':[{'type':'network'},{'type':'ipc'},{'type':'uts'}]," rest "}")
 
 static const struct {
 	const char *json, *message;
@@ -301,6 +303,31 @@ static const struct {
 	{ ROOT("'linux':{'cgroupsPath':1}"), "linux.cgroupsPath must be a string, is a number" },
 	{ ROOT("'linux':{'rootfsPropagation':'x'}"),
 	  "linux.rootfsPropagation is no propagation: \"x\"" },
+	{ ROOT("'linux':{'sysctl':[]}"), "linux.sysctl must be an object, is an array" },
+	{ NAMESPACES("'sysctl':{'net.a':1}"), "linux.sysctl.net.a must be a string, is a number" },
+	{ NAMESPACES("'sysctl':{'kernel.pid_max':'1'}"),
+	  "linux.sysctl.kernel.pid_max is refused: it is not in a separate kernel namespace" },
+	{ NAMESPACES("'sysctl':{'kernel/shm':'1'}"),
+	  "linux.sysctl.kernel/shm is refused: it is not" },
+	{ NAMESPACES("'sysctl':{'network.x':'1'}"),
+	  "linux.sysctl.network.x is refused: it is not" },
+	{ NAMESPACES("'sysctl':{'net':'1'}"), "linux.sysctl.net is refused: it is not" },
+	{ NAMESPACES("'sysctl':{'kernel.hostname':'1'}"),
+	  "linux.sysctl.kernel.hostname is refused: hostname is a field of its own" },
+	{ NAMESPACES("'sysctl':{'net.//.kernel.panic':'1'}"),
+	  "linux.sysctl.net.//.kernel.panic is no kernel parameter" },
+	{ NAMESPACES("'sysctl':{'net/../kernel/panic':'1'}"),
+	  "linux.sysctl.net/../kernel/panic is no kernel parameter" },
+	{ NAMESPACES("'sysctl':{'net..a':'1'}"), "linux.sysctl.net..a is no kernel parameter" },
+	{ NAMESPACES("'sysctl':{'net.a.':'1'}"), "linux.sysctl.net.a. is no kernel parameter" },
+	{ NAMESPACES("'sysctl':{'/net/a':'1'}"), "linux.sysctl./net/a is no kernel parameter" },
+	{ ROOT("'linux':{'sysctl':{'net.a':'1'}}"),
+	  "linux.sysctl.net.a is refused: it belongs to the network namespace, and the container "
+	  "has none of its own" },
+	{ ROOT("'linux':{'sysctl':{'fs.mqueue.msg_max':'1'}}"),
+	  "linux.sysctl.fs.mqueue.msg_max is refused: it belongs to the ipc namespace" },
+	{ ROOT("'linux':{'sysctl':{'kernel.domainname':'1'}}"),
+	  "linux.sysctl.kernel.domainname is refused: it belongs to the uts namespace" },
 	{ ROOT("'linux':{'personality':{'domain':'BSD'}}"),
 	  "linux.personality.domain is no personality: \"BSD\"" },
 	{ ROOT("'linux':{'personality':{'flags':['x']}}"), "linux.personality.domain is missing" },
@@ -322,6 +349,22 @@ static void wrong_inputs(void **state)
 			fail_msg("%s\n says     %s\n expected %s", json, err.message,
 				 wrong[i].message);
 	}
+}
+
+static void sysctls(void **state)
+{
+	struct oci_config *config = parse(
+		NAMESPACES("'sysctl':{'net.ipv4.conf.eth0/1.x':'a b','net/ipv4/conf/eth0.1/y':'',"
+			   "'kernel.sem':'1','fs.mqueue.msg_max':'2','kernel.domainname':'d'}"));
+
+	(void)state;
+	assert_int_equal(config->sysctls.count, 5);
+	assert_string_equal(config->sysctls.items[0].name, "net.ipv4.conf.eth0/1.x");
+	assert_string_equal(config->sysctls.items[0].path, "net/ipv4/conf/eth0.1/x");
+	assert_string_equal(config->sysctls.items[0].value, "a b");
+	assert_string_equal(config->sysctls.items[1].path, "net/ipv4/conf/eth0.1/y");
+	assert_string_equal(config->sysctls.items[2].path, "kernel/sem");
+	config_free(config);
 }
 
 static void deep(void **state)
@@ -387,12 +430,19 @@ static void process_bad_bytes(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(full_process),	 cmocka_unit_test(full_mounts),
-		cmocka_unit_test(full_rest),	 cmocka_unit_test(full_fields),
-		cmocka_unit_test(podman),	 cmocka_unit_test(minimal),
-		cmocka_unit_test(cut),		 cmocka_unit_test(wrong_inputs),
-		cmocka_unit_test(deep),		 cmocka_unit_test(process_round_trip),
-		cmocka_unit_test(process_notes), cmocka_unit_test(process_bad_bytes),
+		cmocka_unit_test(full_process),
+		cmocka_unit_test(full_mounts),
+		cmocka_unit_test(full_rest),
+		cmocka_unit_test(full_fields),
+		cmocka_unit_test(podman),
+		cmocka_unit_test(minimal),
+		cmocka_unit_test(cut),
+		cmocka_unit_test(wrong_inputs),
+		cmocka_unit_test(deep),
+		cmocka_unit_test(sysctls),
+		cmocka_unit_test(process_round_trip),
+		cmocka_unit_test(process_notes),
+		cmocka_unit_test(process_bad_bytes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
