@@ -13,6 +13,7 @@
 
 #include "cgroup.h"
 #include "cleanup.h"
+#include "device_filter.h"
 #include "protocol.h"
 
 static struct container *find(struct init *init, const char *id, struct error *err)
@@ -41,6 +42,22 @@ void container_release(struct init *init, struct container *container)
 	free(container);
 }
 
+static int fill_container(struct container *container, const struct control_message *request,
+			  struct error *err)
+{
+	const char *text = request->config;
+
+	container->id = strdup(request->container);
+	if (!container->id)
+		return error_set(err, ENOMEM, "container %s", request->container);
+	if (config_parse(text, strlen(text), &container->config, err) < 0)
+		return -1;
+	container->cgroup = cgroup_create(container->id, container->config->memory_limit, err);
+	if (container->cgroup < 0)
+		return -1;
+	return device_filter_attach(container->cgroup, &container->config->devices, err);
+}
+
 static struct container *make_container(struct init *init, const struct control_message *request,
 					struct error *err)
 {
@@ -63,14 +80,7 @@ static struct container *make_container(struct init *init, const struct control_
 	container->cgroup = -1;
 	container->next = init->containers;
 	init->containers = container;
-	container->id = strdup(request->container);
-	if (!container->id)
-		error_set(err, ENOMEM, "container %s", request->container);
-	else if (config_parse(request->config, strlen(request->config), &container->config, err) ==
-		 0)
-		container->cgroup =
-			cgroup_create(container->id, container->config->memory_limit, err);
-	if (container->cgroup >= 0)
+	if (fill_container(container, request, err) == 0)
 		return container;
 	container_release(init, container);
 	return NULL;

@@ -15,6 +15,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "devices.h"
 #include "error.h"
 #include "scheduling.h"
 #include "seccomp.h"
@@ -140,6 +141,7 @@ struct oci_config {
 	enum oci_personality personality;
 	struct oci_seccomp *seccomp; /* NULL = none */
 	struct oci_sysctls sysctls;
+	struct oci_devices devices;
 	int64_t memory_limit; /* linux.resources.memory.limit, bytes; -1 = none */
 	struct oci_annotation *annotations;
 	size_t annotations_count;

@@ -186,6 +186,7 @@ int config_read_linux(const struct json *root, struct oci_config *config, struct
 	    read_propagation(linux_, config, err) < 0 ||
 	    read_personality(linux_, config, err) < 0 || read_sysctls(linux_, config, err) < 0 ||
 	    seccomp_read(linux_, &config->seccomp, err) < 0 ||
+	    devices_read(linux_, &config->devices, err) < 0 ||
 	    read_memory_limit(linux_, config, err) < 0)
 		return -1;
 	return 0;
@@ -201,4 +202,5 @@ void config_release_linux(struct oci_config *config)
 	free(config->rootfs_propagation);
 	seccomp_free(config->seccomp);
 	sysctl_free(&config->sysctls);
+	devices_free(&config->devices);
 }

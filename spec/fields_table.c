@@ -71,7 +71,7 @@ const struct field_rule field_rules[] = {
 	NOT_YET("linux.uidMappings"),
 	NOT_YET("linux.gidMappings"),
 	NOT_YET("linux.timeOffsets"),
-	NOT_YET("linux.devices"),
+	APPLY("linux.devices"),
 	NOT_YET("linux.netDevices"),
 	APPLY("linux.cgroupsPath"), /* of the stand-in, on the host */
 	NOT_YET("linux.rootfsPropagation"),
@@ -90,7 +90,7 @@ const struct field_rule field_rules[] = {
 	APPLY("linux.personality.domain"),
 	WARN("linux.personality.flags", "the spec defines no flag"),
 
-	NOT_YET("linux.resources.devices"),
+	APPLY("linux.resources.devices"),
 	APPLY("linux.resources.memory.limit"), /* the size of the virtual machine */
 	NOT_YET("linux.resources.memory.reservation"),
 	NOT_YET("linux.resources.memory.swap"),
