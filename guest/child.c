@@ -31,7 +31,12 @@
 #include "seccomp_filter.h"
 #include "sysctl_apply.h"
 #include "terminal.h"
+#include "time_namespace.h"
 #include "user.h"
+
+#ifndef CLONE_NEWTIME
+#define CLONE_NEWTIME 0x00000080
+#endif
 
 static int compare_fd(const void *a, const void *b)
 {
@@ -121,7 +126,8 @@ static int set_names(const struct child_plan *plan, struct error *err)
 
 static int enter_container(const struct child_plan *plan, struct error *err)
 {
-	const int flags = CLONE_NEWCGROUP | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWNS;
+	const int flags =
+		CLONE_NEWCGROUP | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWNS | CLONE_NEWTIME;
 
 	if (!plan->first) {
 		if (setns(plan->init, flags) < 0 || chdir("/") < 0)
@@ -131,7 +137,8 @@ static int enter_container(const struct child_plan *plan, struct error *err)
 	/* Only now, in the container's cgroup: it becomes the root of what is seen. */
 	if (unshare(CLONE_NEWCGROUP) < 0)
 		return error_set(err, errno, "unshare the cgroup namespace");
-	if (set_names(plan, err) < 0 || sysctl_apply(plan->config, err) < 0)
+	if (set_names(plan, err) < 0 || sysctl_apply(plan->config, err) < 0 ||
+	    time_namespace_enter(plan->config, err) < 0)
 		return -1;
 	return rootfs_enter(plan, err);
 }

@@ -52,8 +52,9 @@ static int fill_container(struct container *container, const struct control_mess
 		return error_set(err, ENOMEM, "container %s", request->container);
 	if (config_parse(text, strlen(text), &container->config, err) < 0)
 		return -1;
-	container->cgroup = cgroup_create(container->id, container->config->memory_limit, err);
-	if (container->cgroup < 0)
+	container->cgroup = cgroup_create(container->id, err);
+	if (container->cgroup < 0 ||
+	    cgroup_set_limits(container->cgroup, &container->config->resources, err) < 0)
 		return -1;
 	return device_filter_attach(container->cgroup, &container->config->devices, err);
 }

@@ -17,9 +17,11 @@
 
 #include "devices.h"
 #include "error.h"
+#include "resources.h"
 #include "scheduling.h"
 #include "seccomp.h"
 #include "sysctl.h"
+#include "time_offsets.h"
 
 struct oci_user {
 	uid_t uid;
@@ -142,6 +144,8 @@ struct oci_config {
 	struct oci_seccomp *seccomp; /* NULL = none */
 	struct oci_sysctls sysctls;
 	struct oci_devices devices;
+	struct oci_time_offsets time_offsets;
+	struct oci_resources resources;
 	int64_t memory_limit; /* linux.resources.memory.limit, bytes; -1 = none */
 	struct oci_annotation *annotations;
 	size_t annotations_count;

@@ -138,6 +138,14 @@ static int read_sysctls(const struct json *linux_, struct oci_config *config, st
 	return sysctl_read(linux_, &own, &config->sysctls, err);
 }
 
+static int read_time_offsets(const struct json *linux_, struct oci_config *config,
+			     struct error *err)
+{
+	const struct oci_namespace *time = &config->namespaces[OCI_NAMESPACE_TIME];
+
+	return time_offsets_read(linux_, time->present && !time->path, &config->time_offsets, err);
+}
+
 static int read_personality(const struct json *linux_, struct oci_config *config, struct error *err)
 {
 	const struct json *object = NULL, *domain;
@@ -187,6 +195,8 @@ int config_read_linux(const struct json *root, struct oci_config *config, struct
 	    read_personality(linux_, config, err) < 0 || read_sysctls(linux_, config, err) < 0 ||
 	    seccomp_read(linux_, &config->seccomp, err) < 0 ||
 	    devices_read(linux_, &config->devices, err) < 0 ||
+	    read_time_offsets(linux_, config, err) < 0 ||
+	    resources_read(linux_, &config->resources, err) < 0 ||
 	    read_memory_limit(linux_, config, err) < 0)
 		return -1;
 	return 0;
@@ -203,4 +213,5 @@ void config_release_linux(struct oci_config *config)
 	seccomp_free(config->seccomp);
 	sysctl_free(&config->sysctls);
 	devices_free(&config->devices);
+	resources_free(&config->resources);
 }

@@ -23,6 +23,8 @@
 
 static const char other_platform[] = "belongs to another platform";
 static const char no_lsm[] = "no such security module in the virtual machine";
+static const char version_1[] = "there is no such limit in version 2 of cgroups";
+static const char no_disks[] = "no block devices in the virtual machine";
 static const char no_listener[] = "a virtual machine's kernel can't ask a program on the host";
 
 const struct field_rule field_rules[] = {
@@ -70,11 +72,11 @@ const struct field_rule field_rules[] = {
 	APPLY("linux.namespaces"),
 	NOT_YET("linux.uidMappings"),
 	NOT_YET("linux.gidMappings"),
-	NOT_YET("linux.timeOffsets"),
+	APPLY("linux.timeOffsets"),
 	APPLY("linux.devices"),
 	NOT_YET("linux.netDevices"),
 	APPLY("linux.cgroupsPath"), /* of the stand-in, on the host */
-	NOT_YET("linux.rootfsPropagation"),
+	APPLY("linux.rootfsPropagation"),
 	APPLY("linux.maskedPaths"),
 	APPLY("linux.readonlyPaths"),
 	WARN("linux.mountLabel", no_lsm),
@@ -92,36 +94,36 @@ const struct field_rule field_rules[] = {
 
 	APPLY("linux.resources.devices"),
 	APPLY("linux.resources.memory.limit"), /* the size of the virtual machine */
-	NOT_YET("linux.resources.memory.reservation"),
-	NOT_YET("linux.resources.memory.swap"),
-	NOT_YET("linux.resources.memory.kernel"),
-	NOT_YET("linux.resources.memory.kernelTCP"),
-	NOT_YET("linux.resources.memory.swappiness"),
-	NOT_YET("linux.resources.memory.disableOOMKiller"),
-	NOT_YET("linux.resources.memory.useHierarchy"),
-	NOT_YET("linux.resources.memory.checkBeforeUpdate"),
-	NOT_YET("linux.resources.cpu.shares"),
-	NOT_YET("linux.resources.cpu.quota"),
-	NOT_YET("linux.resources.cpu.burst"),
-	NOT_YET("linux.resources.cpu.period"),
-	NOT_YET("linux.resources.cpu.realtimeRuntime"),
-	NOT_YET("linux.resources.cpu.realtimePeriod"),
-	NOT_YET("linux.resources.cpu.cpus"),
-	NOT_YET("linux.resources.cpu.mems"),
-	NOT_YET("linux.resources.cpu.idle"),
-	NOT_YET("linux.resources.pids.limit"),
-	NOT_YET("linux.resources.blockIO.weight"),
-	NOT_YET("linux.resources.blockIO.leafWeight"),
-	NOT_YET("linux.resources.blockIO.weightDevice"),
-	NOT_YET("linux.resources.blockIO.throttleReadBpsDevice"),
-	NOT_YET("linux.resources.blockIO.throttleWriteBpsDevice"),
-	NOT_YET("linux.resources.blockIO.throttleReadIOPSDevice"),
-	NOT_YET("linux.resources.blockIO.throttleWriteIOPSDevice"),
-	NOT_YET("linux.resources.hugepageLimits"),
-	NOT_YET("linux.resources.network.classID"),
-	NOT_YET("linux.resources.network.priorities"),
-	NOT_YET("linux.resources.rdma"),
-	NOT_YET("linux.resources.unified"),
+	APPLY("linux.resources.memory.reservation"),
+	APPLY("linux.resources.memory.swap"),
+	WARN("linux.resources.memory.kernel", version_1),
+	WARN("linux.resources.memory.kernelTCP", version_1),
+	WARN("linux.resources.memory.swappiness", version_1),
+	WARN("linux.resources.memory.disableOOMKiller", version_1),
+	APPLY("linux.resources.memory.useHierarchy"),	   /* always so */
+	APPLY("linux.resources.memory.checkBeforeUpdate"), /* nothing is used at create */
+	APPLY("linux.resources.cpu.shares"),
+	APPLY("linux.resources.cpu.quota"),
+	APPLY("linux.resources.cpu.burst"),
+	APPLY("linux.resources.cpu.period"),
+	WARN("linux.resources.cpu.realtimeRuntime", version_1),
+	WARN("linux.resources.cpu.realtimePeriod", version_1),
+	APPLY("linux.resources.cpu.cpus"), /* their number */
+	WARN("linux.resources.cpu.mems", "the virtual machine has one node"),
+	APPLY("linux.resources.cpu.idle"),
+	APPLY("linux.resources.pids.limit"),
+	WARN("linux.resources.blockIO.weight", no_disks),
+	WARN("linux.resources.blockIO.leafWeight", no_disks),
+	WARN("linux.resources.blockIO.weightDevice", no_disks),
+	WARN("linux.resources.blockIO.throttleReadBpsDevice", no_disks),
+	WARN("linux.resources.blockIO.throttleWriteBpsDevice", no_disks),
+	WARN("linux.resources.blockIO.throttleReadIOPSDevice", no_disks),
+	WARN("linux.resources.blockIO.throttleWriteIOPSDevice", no_disks),
+	APPLY("linux.resources.hugepageLimits"),
+	WARN("linux.resources.network.classID", version_1),
+	WARN("linux.resources.network.priorities", version_1),
+	WARN("linux.resources.rdma", "no such devices in the virtual machine"),
+	APPLY("linux.resources.unified"),
 
 	NOT_YET("vm.hypervisor.path"),
 	NOT_YET("vm.hypervisor.parameters"),

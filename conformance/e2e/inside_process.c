@@ -5,6 +5,7 @@
  *	scheduler	POLICY FLAGS NICE PRIORITY RUNTIME DEADLINE PERIOD
  *	ioprio		CLASS PRIORITY
  *	personality	in hexadecimal
+ *	clocks		seconds of the monotonic one and since boot
  *	call=N,ARG...	makes that system call: its result, or errno as -N
  *	call32=N	the same as a program of 32 bits does, without arguments
  */
@@ -16,6 +17,7 @@
 #include <string.h>
 #include <sys/personality.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 static int scheduler(void)
@@ -53,6 +55,17 @@ static int domain(void)
 	if (value < 0)
 		return -1;
 	printf("%x\n", (unsigned int)value);
+	return 0;
+}
+
+static int clocks(void)
+{
+	struct timespec monotonic, boottime;
+
+	if (clock_gettime(CLOCK_MONOTONIC, &monotonic) < 0 ||
+	    clock_gettime(CLOCK_BOOTTIME, &boottime) < 0)
+		return -1;
+	printf("%lld %lld\n", (long long)monotonic.tv_sec, (long long)boottime.tv_sec);
 	return 0;
 }
 
@@ -94,6 +107,7 @@ static int tell(const char *word)
 		{ "scheduler", scheduler },
 		{ "ioprio", ioprio },
 		{ "personality", domain },
+		{ "clocks", clocks },
 	};
 
 	if (strncmp(word, "call=", 5) == 0)
