@@ -48,8 +48,10 @@ static int fill_container(struct container *container, const struct control_mess
 	const char *text = request->config;
 
 	container->id = strdup(request->container);
-	if (!container->id)
-		return error_set(err, ENOMEM, "container %s", request->container);
+	if (!container->id) {
+		error_set(err, ENOMEM, "container %s", request->container);
+		return -1;
+	}
 	if (config_parse(text, strlen(text), &container->config, err) < 0)
 		return -1;
 	container->cgroup = cgroup_create(container->id, err);

@@ -71,7 +71,7 @@ static const char *name_of(const struct name *names, size_t count, uint32_t valu
 static int read_flags(const struct json *object, struct oci_scheduler *scheduler, struct error *err)
 {
 	const struct json *array = NULL;
-	uint32_t flag;
+	uint32_t flag = 0;
 
 	if (json_get_array(object, "flags", &array, err) < 0)
 		return -1;
@@ -131,7 +131,7 @@ static int read_io_priority(const struct json *process, struct oci_io_priority *
 {
 	const struct json *object = NULL, *node;
 	uint64_t priority = 0;
-	uint32_t class;
+	uint32_t class = 0;
 	int ret = json_get_object(process, "ioPriority", &object, err);
 
 	if (ret <= 0)
