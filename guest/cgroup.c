@@ -4,7 +4,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdio.h>
@@ -62,10 +61,10 @@ int cgroup_enable_controllers(struct error *err)
 	return 0;
 }
 
-int cgroup_create(const char *container, int64_t memory_limit, struct error *err)
+int cgroup_create(const char *container, struct error *err)
 {
-	char path[PATH_MAX], value[32];
-	CLEANUP_CLOSE int fd = -1;
+	char path[PATH_MAX];
+	int fd;
 
 	snprintf(path, sizeof(path), BOOT_CGROUP_DIR "/" NAME_PREFIX "%s", container);
 	if (mkdir(path, 0755) < 0)
@@ -73,12 +72,7 @@ int cgroup_create(const char *container, int64_t memory_limit, struct error *err
 	fd = open_dir(AT_FDCWD, path);
 	if (fd < 0)
 		return error_set(err, errno, "open the cgroup of container %s", container);
-	if (memory_limit > 0) {
-		snprintf(value, sizeof(value), "%" PRId64, memory_limit);
-		if (write_file(fd, "memory.max", value) < 0)
-			return error_set(err, errno, "set memory.max to %s", value);
-	}
-	return steal_fd(&fd);
+	return fd;
 }
 
 int cgroup_of(pid_t pid, struct error *err)

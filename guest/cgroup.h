@@ -5,16 +5,19 @@
 #ifndef VXN_GUEST_CGROUP_H
 #define VXN_GUEST_CGROUP_H
 
-#include <stdint.h>
 #include <sys/types.h>
 
 #include "error.h"
+#include "resources.h"
 
 /* Makes all controllers available to containers' cgroups. */
 int cgroup_enable_controllers(struct error *err);
 
-/* Makes a container's cgroup; memory_limit in bytes, -1 = none. Returns its directory's fd. */
-int cgroup_create(const char *container, int64_t memory_limit, struct error *err);
+/* Makes a container's cgroup, without limits. Returns its directory's fd. */
+int cgroup_create(const char *container, struct error *err);
+
+/* cgroup_limits.c: an error names the field of config.json. */
+int cgroup_set_limits(int cgroup, const struct oci_resources *resources, struct error *err);
 
 /* The cgroup that process pid is in, an fd. */
 int cgroup_of(pid_t pid, struct error *err);

@@ -27,10 +27,18 @@
 #include "lookup.h"
 #include "protocol.h"
 #include "rootfs.h"
+#include "schedule.h"
+#include "seccomp_filter.h"
 #include "start_hooks.h"
+#include "sysctl_apply.h"
 #include "terminal.h"
+#include "time_namespace.h"
 #include "user.h"
 #include "user_namespace.h"
+
+#ifndef CLONE_NEWTIME
+#define CLONE_NEWTIME 0x00000080
+#endif
 
 static int compare_fd(const void *a, const void *b)
 {
@@ -90,7 +98,7 @@ static int begin(const struct child_plan *plan, struct error *err)
 	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 	if (place_stdio(plan, err) < 0)
 		return -1;
-	if (plan->user_namespace && plan->config) {
+	if (plan->first && has_user_namespace(plan->config)) {
 		if (user_namespace_await(plan, err) < 0)
 			return -1;
 	} else if (user_set_oom_score("self", plan->process, err) < 0) {
@@ -114,10 +122,10 @@ static int set_names(const struct child_plan *plan, struct error *err)
 
 static int enter_container(const struct child_plan *plan, struct error *err)
 {
-	int flags = CLONE_NEWCGROUP | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWNS;
+	int flags = CLONE_NEWCGROUP | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWNS | CLONE_NEWTIME;
 
-	if (!plan->config) {
-		if (plan->user_namespace) {
+	if (!plan->first) {
+		if (has_user_namespace(plan->config)) {
 			flags |= CLONE_NEWUSER | CLONE_NEWNET;
 			/* its root may not raise them */
 			if (user_set_rlimits(plan->process, err) < 0)
@@ -125,12 +133,13 @@ static int enter_container(const struct child_plan *plan, struct error *err)
 		}
 		if (setns(plan->init, flags) < 0 || chdir("/") < 0)
 			return error_set(err, errno, "join container %s", plan->container);
-		return plan->user_namespace ? user_namespace_become_root(err) : 0;
+		return has_user_namespace(plan->config) ? user_namespace_become_root(err) : 0;
 	}
 	/* Only now, in the container's cgroup: it becomes the root of what is seen. */
 	if (unshare(CLONE_NEWCGROUP) < 0)
 		return error_set(err, errno, "unshare the cgroup namespace");
-	if (set_names(plan, err) < 0)
+	if (set_names(plan, err) < 0 || sysctl_apply(plan->config, err) < 0 ||
+	    time_namespace_enter(plan->config, err) < 0)
 		return -1;
 	return rootfs_enter(plan, err);
 }
@@ -160,7 +169,7 @@ static int set_up_terminal(const struct child_plan *plan, struct error *err)
 		reopen_null(plan);
 		return 0;
 	}
-	master = terminal_open(plan->process, plan->config != NULL, err);
+	master = terminal_open(plan->process, plan->first, err);
 	if (master < 0)
 		return -1;
 	if (message_send(plan->socket, &message, master, NULL, 0, 0) < 0)
@@ -190,6 +199,18 @@ static void join_session_keyring(const char *container)
 	syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, name); /* kernels without keys go on */
 }
 
+/* While it may still raise itself above others. */
+static int schedule(const struct child_plan *plan, struct error *err)
+{
+	const struct oci_scheduling *scheduling = &plan->process->scheduling;
+
+	if (schedule_set_personality(plan->config->personality, err) < 0)
+		return -1;
+	if (!plan->first && affinity_set_final(&scheduling->exec_affinity, err) < 0)
+		return -1;
+	return schedule_apply(scheduling, err);
+}
+
 static int change_directory(const char *cwd, struct error *err)
 {
 	if (chdir(cwd) < 0)
@@ -198,9 +219,16 @@ static int change_directory(const char *cwd, struct error *err)
 	return 0;
 }
 
-/* Who the process is. After it, what is done is done as the container's user. */
-static int become_user(const struct oci_process *process, struct error *err)
+/* Loading a filter takes this capability, or no_new_privs. */
+static bool loads_as_admin(const struct child_plan *plan)
 {
+	return plan->config->seccomp && !plan->process->no_new_privileges;
+}
+
+/* Who the process is. After it, what is done is done as the container's user. */
+static int become_user(const struct child_plan *plan, struct error *err)
+{
+	const struct oci_process *process = plan->process;
 	bool changed = chdir(process->cwd) == 0;
 
 	if (!changed && errno != EACCES && errno != EPERM)
@@ -211,56 +239,87 @@ static int become_user(const struct oci_process *process, struct error *err)
 	/* A directory that root may not enter and the user may. */
 	if (!changed && change_directory(process->cwd, err) < 0)
 		return -1;
-	return user_set_capabilities(process, err);
+	return user_set_capabilities(process, loads_as_admin(plan), err);
+}
+
+/*
+ * By write and read, which a filter lets pass even where it lets nothing else: it
+ * may be loaded already.
+ */
+static int say(int socket, enum message_type type, const char *text)
+{
+	const struct message message = { .type = type };
+	char packet[sizeof(message) + ERROR_MESSAGE_MAX];
+	size_t length = strnlen(text, ERROR_MESSAGE_MAX);
+
+	memcpy(packet, &message, sizeof(message));
+	memcpy(packet + sizeof(message), text, length);
+	return write(socket, packet, sizeof(message) + length) < 0 ? -1 : 0;
 }
 
 static int wait_for_start(int socket)
 {
 	struct message message = { 0 };
-	size_t size = 0;
-	int fd;
+	ssize_t got;
 
-	return message_receive(socket, &message, &fd, NULL, &size, 0) == 1 &&
-			       message.type == MESSAGE_START
-		       ? 0
-		       : -1;
+	do
+		got = read(socket, &message, sizeof(message));
+	while (got < 0 && errno == EINTR);
+	return got == sizeof(message) && message.type == MESSAGE_START ? 0 : -1;
 }
 
-static int set_up(const struct child_plan *plan, struct error *err)
+/*
+ * The filter is loaded as late as can be, since all that comes after it must pass
+ * it. One that is loaded as admin does not wait for start: there may be other
+ * processes by then, and they must not meet that capability.
+ */
+static int execute(const struct child_plan *plan, const struct seccomp_filter *filter,
+		   const char *program, char **env, struct error *err)
 {
-	const struct message ready = { .type = MESSAGE_READY };
-	CLEANUP_FREE char *program = NULL;
-	char **env;
+	const struct user_sets sets = user_sets_of(plan->process);
+	bool as_admin = loads_as_admin(plan);
 
-	if (begin(plan, err) < 0 || enter_container(plan, err) < 0 ||
-	    set_up_terminal(plan, err) < 0)
+	if (as_admin && (seccomp_filter_load(filter, err) < 0 || user_leave_admin(&sets, err) < 0))
 		return -1;
-	env = environment_complete(plan->process, err);
-	if (!env)
-		return -1;
-	join_session_keyring(plan->container);
-	if (become_user(plan->process, err) < 0)
-		return -1;
-	program = find_program(plan->process->args[0], env, err);
-	if (!program)
-		return -1;
-	close_range(3, ~0u, CLOSE_RANGE_CLOEXEC);
-	if (message_send(plan->socket, &ready, -1, NULL, 0, 0) < 0)
+	if (say(plan->socket, MESSAGE_READY, "") < 0)
 		return error_set(err, errno, "report to pid 1");
-	if (plan->config && wait_for_start(plan->socket) < 0)
+	if (plan->first && wait_for_start(plan->socket) < 0)
 		_exit(1);
-	if (plan->config && start_hooks_run(plan, err) < 0)
+	if (plan->first && start_hooks_run(plan, err) < 0)
+		return -1;
+	if (!as_admin && seccomp_filter_load(filter, err) < 0)
 		return -1;
 	execve(program, plan->process->args, env);
 	return error_set(err, errno, "exec %s", program);
 }
 
+static int set_up(const struct child_plan *plan, struct error *err)
+{
+	struct seccomp_filter filter;
+	CLEANUP_FREE char *program = NULL;
+	char **env;
+
+	if (begin(plan, err) < 0 || seccomp_filter_make(plan->config->seccomp, &filter, err) < 0 ||
+	    enter_container(plan, err) < 0 || set_up_terminal(plan, err) < 0)
+		return -1;
+	env = environment_complete(plan->process, err);
+	if (!env)
+		return -1;
+	join_session_keyring(plan->container);
+	if (schedule(plan, err) < 0 || become_user(plan, err) < 0)
+		return -1;
+	program = find_program(plan->process->args[0], env, err);
+	if (!program)
+		return -1;
+	close_range(3, ~0u, CLOSE_RANGE_CLOEXEC);
+	return execute(plan, &filter, program, env, err);
+}
+
 _Noreturn void child_main(const struct child_plan *plan)
 {
-	const struct message failed = { .type = MESSAGE_FAILED };
 	struct error err = { 0 };
 
 	set_up(plan, &err);
-	message_send(plan->socket, &failed, -1, err.message, strlen(err.message), 0);
+	say(plan->socket, MESSAGE_FAILED, err.message);
 	_exit(1);
 }

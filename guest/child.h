@@ -14,11 +14,11 @@
 struct child_plan {
 	const char *container; /* id */
 	const struct oci_process *process;
-	bool user_namespace; /* the container has one */
-	int socket;	     /* to pid 1 (protocol.h) */
-	int stdio[3];	     /* the process's ends, -1 = /dev/null; unused with a terminal */
+	int socket;   /* to pid 1 (protocol.h) */
+	int stdio[3]; /* the process's ends, -1 = /dev/null; unused with a terminal */
+	const struct oci_config *config; /* the container's */
+	bool first;			 /* its first process; else one that joins it */
 	/* for a container's first process */
-	const struct oci_config *config; /* NULL = the process joins a container */
 	struct share_mount *shares;
 	size_t shares_count;
 	const char *hostname; /* NULL = not told */

@@ -13,6 +13,7 @@
 
 #include "cgroup.h"
 #include "cleanup.h"
+#include "device_filter.h"
 #include "protocol.h"
 
 static struct container *find(struct init *init, const char *id, struct error *err)
@@ -41,6 +42,25 @@ void container_release(struct init *init, struct container *container)
 	free(container);
 }
 
+static int fill_container(struct container *container, const struct control_message *request,
+			  struct error *err)
+{
+	const char *text = request->config;
+
+	container->id = strdup(request->container);
+	if (!container->id) {
+		error_set(err, ENOMEM, "container %s", request->container);
+		return -1;
+	}
+	if (config_parse(text, strlen(text), &container->config, err) < 0)
+		return -1;
+	container->cgroup = cgroup_create(container->id, err);
+	if (container->cgroup < 0 ||
+	    cgroup_set_limits(container->cgroup, &container->config->resources, err) < 0)
+		return -1;
+	return device_filter_attach(container->cgroup, &container->config->devices, err);
+}
+
 static struct container *make_container(struct init *init, const struct control_message *request,
 					struct error *err)
 {
@@ -63,14 +83,7 @@ static struct container *make_container(struct init *init, const struct control_
 	container->cgroup = -1;
 	container->next = init->containers;
 	init->containers = container;
-	container->id = strdup(request->container);
-	if (!container->id)
-		error_set(err, ENOMEM, "container %s", request->container);
-	else if (config_parse(request->config, strlen(request->config), &container->config, err) ==
-		 0)
-		container->cgroup =
-			cgroup_create(container->id, container->config->memory_limit, err);
-	if (container->cgroup >= 0)
+	if (fill_container(container, request, err) == 0)
 		return container;
 	container_release(init, container);
 	return NULL;
@@ -144,23 +157,18 @@ static void drop_streams(struct init *init, const struct control_message *reques
 		relay_drop(init, request->shares[i].stream);
 }
 
-static bool has_user_namespace(const struct container *container)
-{
-	return container->config->namespaces[OCI_NAMESPACE_USER].present;
-}
-
 static int create(struct init *init, struct container *container,
 		  const struct control_message *request, struct error *err)
 {
 	struct child_plan plan = { .container = container->id,
 				   .config = container->config,
+				   .first = true,
 				   .process = &container->config->process,
 				   .shm_size = request->shm_size,
 				   .hostname = container->config->hostname
 						       ? container->config->hostname
 						       : request->hostname,
 				   .bundle = request->bundle,
-				   .user_namespace = has_user_namespace(container),
 				   .init = -1 };
 
 	if (!container->config->has_process)
@@ -218,9 +226,10 @@ static int exec_in(struct init *init, const struct control_message *request, str
 	if (!request->config ||
 	    process_parse(request->config, strlen(request->config), &spec, err) < 0)
 		return -1;
+	process_inherit(spec, &container->config->process);
 	plan.process = spec;
+	plan.config = container->config;
 	plan.init = container->init->pidfd;
-	plan.user_namespace = has_user_namespace(container);
 	process = process_spawn(init, container, request, &plan, err);
 	process_free(spec);
 	return process ? 0 : -1;

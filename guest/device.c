@@ -1,53 +1,20 @@
 /*
- * /dev of a container in the VM: the default devices and links, unless the config
- * brings a /dev of its own.
+ * /dev of a container in the VM: the default devices and links and those of
+ * linux.devices, unless the config brings a /dev of its own (runc). A device that
+ * this kernel has no driver for is there and can't be opened.
  */
 #include "rootfs.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <string.h>
-#include <sys/mount.h>
 #include <sys/stat.h>
-#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "cleanup.h"
 #include "default_devices.h"
 #include "rootpath.h"
-
-/* Where nodes can't be made (a share): the VM's own in the same place. */
-static int bind_node(int dev, const char *name, struct error *err)
-{
-	CLEANUP_CLOSE int file = -1, tree = -1;
-	char path[32];
-
-	file = openat(dev, name, O_RDONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0666);
-	if (file < 0)
-		return error_set(err, errno, "make /dev/%s", name);
-	snprintf(path, sizeof(path), "/dev/%s", name);
-	tree = open_tree(AT_FDCWD, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
-	if (tree < 0 ||
-	    move_mount(tree, "", file, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0)
-		return error_set(err, errno, "mount /dev/%s", name);
-	return 0;
-}
-
-/* What is there already stays, as with runc. */
-static int make_node(int dev, const char *name, dev_t number, struct error *err)
-{
-	if (mknodat(dev, name, S_IFCHR | 0666, number) == 0) {
-		if (fchmodat(dev, name, 0666, 0) < 0)
-			return error_set(err, errno, "set the mode of /dev/%s", name);
-		return 0;
-	}
-	if (errno == EEXIST)
-		return 0;
-	if (errno == EPERM)
-		return bind_node(dev, name, err);
-	return error_set(err, errno, "make /dev/%s", name);
-}
+#include "user_namespace.h"
 
 static bool has_own_dev(const struct oci_config *config)
 {
@@ -57,20 +24,54 @@ static bool has_own_dev(const struct oci_config *config)
 	return false;
 }
 
-int device_populate(const struct oci_config *config, int root, struct error *err)
+/* Whatever is there already stays, as with runc. */
+static int make_default(int root, const struct default_device *given, bool user_namespace,
+			struct error *err)
 {
-	CLEANUP_CLOSE int dev = -1;
+	char path[32];
+	struct error cause = { 0 };
+	const struct oci_device device = {
+		.path = path,
+		.mode = S_IFCHR | 0666,
+		.major = given->major,
+		.minor = given->minor,
+	};
 
-	if (has_own_dev(config))
+	snprintf(path, sizeof(path), "/dev/%s", given->name);
+	if (device_make(root, &device, user_namespace, &cause) == 0 || cause.errnum == EEXIST)
 		return 0;
-	dev = rootpath_create(root, "/dev", true, err);
+	*err = cause;
+	return -1;
+}
+
+static int make_links(int root, struct error *err)
+{
+	CLEANUP_CLOSE int dev = rootpath_create(root, "/dev", true, err);
+
 	if (dev < 0)
 		return -1;
-	for (const struct default_device *d = default_devices; d->name; d++)
-		if (make_node(dev, d->name, makedev(d->major, d->minor), err) < 0)
-			return -1;
 	for (const struct default_link *link = default_links; link->name; link++)
 		if (symlinkat(link->target, dev, link->name) < 0 && errno != EEXIST)
 			return error_set(err, errno, "make the link /dev/%s", link->name);
 	return 0;
+}
+
+int device_populate(const struct oci_config *config, int root, struct error *err)
+{
+	const struct oci_devices *devices = &config->devices;
+	const bool user_namespace = has_user_namespace(config);
+
+	if (has_own_dev(config))
+		return 0;
+	for (size_t i = 0; i < devices->nodes_count; i++) {
+		/* It belongs to the devpts that is mounted there: a link, made below. */
+		if (config_path_is(devices->nodes[i].path, "/dev/ptmx"))
+			continue;
+		if (device_make(root, &devices->nodes[i], user_namespace, err) < 0)
+			return error_prefix(err, "linux.devices[%zu]", i);
+	}
+	for (const struct default_device *d = default_devices; d->name; d++)
+		if (make_default(root, d, user_namespace, err) < 0)
+			return -1;
+	return make_links(root, err);
 }

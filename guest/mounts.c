@@ -194,7 +194,8 @@ static int apply_tmpfs(const struct oci_mount *mount, int root, const char *data
 		return -1;
 	if (!made)
 		return error_set(err, ENOMEM, "options");
-	if (mount_on(mount->source ? mount->source : "tmpfs", place, "tmpfs", mount->flags & ~(unsigned long)MS_RDONLY, made) < 0)
+	if (mount_on(mount->source ? mount->source : "tmpfs", place, "tmpfs",
+		     mount->flags & ~(unsigned long)MS_RDONLY, made) < 0)
 		return error_set(err, errno, "tmpfs with options \"%s\"", made);
 	return mount->copy_up ? apply_copy_up(mount, root, place, err) : 0;
 }

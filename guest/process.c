@@ -23,6 +23,7 @@
 #include "cleanup.h"
 #include "kmsg.h"
 #include "protocol.h"
+#include "schedule.h"
 #include "user_namespace.h"
 
 #define NEW_NAMESPACES (CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS)
@@ -94,7 +95,8 @@ static pid_t clone_into(int cgroup, uint64_t flags, int *pidfd)
 
 static pid_t clone_first(struct process *process, const struct child_plan *plan)
 {
-	const uint64_t flags = NEW_NAMESPACES | (plan->user_namespace ? NEW_USER_NAMESPACES : 0);
+	const uint64_t flags =
+		NEW_NAMESPACES | (has_user_namespace(plan->config) ? NEW_USER_NAMESPACES : 0);
 
 	return clone_into(process->container->cgroup, flags, &process->pidfd);
 }
@@ -125,11 +127,34 @@ static pid_t clone_joining(struct init *init, struct process *process)
 	return pid;
 }
 
+/* Returns in pid 1 only. */
+static int make_child(struct init *init, struct process *process, struct child_plan *plan,
+		      struct error *err)
+{
+	const struct oci_cpu_affinity *affinity = &plan->process->scheduling.exec_affinity;
+	cpu_set_t own;
+
+	if (process->first) {
+		process->pid = clone_first(process, plan);
+	} else {
+		if (affinity_enter(affinity, &own, err) < 0)
+			return -1;
+		process->pid = clone_joining(init, process);
+	}
+	if (process->pid == 0)
+		child_main(plan);
+	if (process->pid < 0)
+		error_set(err, errno, "make a process in container %s", plan->container);
+	if (!process->first)
+		affinity_leave(affinity, &own);
+	return process->pid < 0 ? -1 : 0;
+}
+
 static int run(struct init *init, struct process *process, struct child_plan *plan,
 	       struct error *err)
 {
 	struct epoll_event event = { .events = EPOLLIN, .data.ptr = process };
-	int sockets[2];
+	int sockets[2], result;
 
 	if (make_stdio(process, plan, err) < 0)
 		return -1;
@@ -137,13 +162,11 @@ static int run(struct init *init, struct process *process, struct child_plan *pl
 		return error_set(err, errno, "make a socket pair");
 	process->socket = sockets[0];
 	plan->socket = sockets[1];
-	process->pid = process->first ? clone_first(process, plan) : clone_joining(init, process);
-	if (process->pid == 0)
-		child_main(plan);
+	result = make_child(init, process, plan, err);
 	close(sockets[1]);
-	if (process->pid < 0)
-		return error_set(err, errno, "make a process in container %s", plan->container);
-	if (plan->user_namespace && user_namespace_prepare(process, plan, err) < 0)
+	if (result == 0 && has_user_namespace(plan->config))
+		result = user_namespace_prepare(process, plan, err);
+	if (result < 0)
 		return -1;
 	if (epoll_ctl(init->epoll, EPOLL_CTL_ADD, process->socket, &event) < 0) {
 		kmsg_error("epoll_ctl: %m");
@@ -162,7 +185,7 @@ static struct process *make_process(struct container *container,
 		return NULL;
 	process->container = container;
 	process->number = request->process;
-	process->first = plan->config != NULL;
+	process->first = plan->first;
 	process->terminal = plan->process->terminal;
 	process->pidfd = process->socket = -1;
 	process->seq = request->seq;

@@ -23,6 +23,9 @@ int mounts_finish(const struct oci_config *config, int root, struct error *err);
 /* device.c: device nodes and links below /dev. */
 int device_populate(const struct oci_config *config, int root, struct error *err);
 
+/* device_node.c: one node; a file that is just that device stays, another one is an error. */
+int device_make(int root, const struct oci_device *device, bool user_namespace, struct error *err);
+
 /* hide.c: masked and read-only paths. */
 int hide_paths(const struct oci_config *config, int root, struct error *err);
 

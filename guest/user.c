@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
-#include <linux/capability.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -99,20 +98,45 @@ static int set_ambient(uint64_t set, struct error *err)
 	return 0;
 }
 
-int user_set_capabilities(const struct oci_process *process, struct error *err)
+struct user_sets user_sets_of(const struct oci_process *process)
 {
-	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
-	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = { 0 };
-	struct oci_capabilities sets = { 0 };
+	struct oci_capabilities given = { 0 };
+	struct user_sets sets = { 0 };
 
 	if (process->has_capabilities)
-		sets = process->capabilities;
-	split(known(sets.effective), &data[0].effective, &data[1].effective);
-	split(known(sets.permitted), &data[0].permitted, &data[1].permitted);
-	split(known(sets.inheritable), &data[0].inheritable, &data[1].inheritable);
-	if (syscall(SYS_capset, &header, data) < 0)
+		given = process->capabilities;
+	split(known(given.effective), &sets.data[0].effective, &sets.data[1].effective);
+	split(known(given.permitted), &sets.data[0].permitted, &sets.data[1].permitted);
+	split(known(given.inheritable), &sets.data[0].inheritable, &sets.data[1].inheritable);
+	return sets;
+}
+
+static int set_sets(const struct user_sets *sets, struct error *err)
+{
+	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+
+	if (syscall(SYS_capset, &header, sets->data) < 0)
 		return error_set(err, errno, "set capabilities");
-	if (set_ambient(known(sets.ambient), err) < 0)
+	return 0;
+}
+
+int user_leave_admin(const struct user_sets *sets, struct error *err)
+{
+	return set_sets(sets, err);
+}
+
+int user_set_capabilities(const struct oci_process *process, bool as_admin, struct error *err)
+{
+	struct user_sets sets = user_sets_of(process);
+
+	if (as_admin) {
+		sets.data[0].effective |= 1u << CAP_SYS_ADMIN;
+		sets.data[0].permitted |= 1u << CAP_SYS_ADMIN;
+	}
+	if (set_sets(&sets, err) < 0)
+		return -1;
+	if (set_ambient(process->has_capabilities ? known(process->capabilities.ambient) : 0, err) <
+	    0)
 		return -1;
 	if (process->no_new_privileges && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return error_set(err, errno, "set no_new_privs");

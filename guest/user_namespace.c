@@ -44,11 +44,11 @@ int user_namespace_prepare(const struct process *process, const struct child_pla
 			   struct error *err)
 {
 	const struct message message = { .type = MESSAGE_MAPPED };
-	const struct oci_config *config = process->container->config;
+	const struct oci_config *config = plan->config;
 	char name[16];
 
 	give_stdio(plan, config);
-	if (!plan->config)
+	if (!plan->first)
 		return 0;
 	snprintf(name, sizeof(name), "%d", process->pid);
 	if (id_mappings_write(name, "uid_map", &config->uid_mappings, err) < 0 ||

@@ -7,6 +7,11 @@
 
 #include "container.h"
 
+static inline bool has_user_namespace(const struct oci_config *config)
+{
+	return config->namespaces[OCI_NAMESPACE_USER].present;
+}
+
 /*
  * In pid 1, for a process that has just been made: what takes more than the root of
  * its container may. A container's first process waits for it (user_namespace_await).

@@ -95,13 +95,7 @@ static int read_config(struct launcher *launcher, struct error *err)
 		if (!process || process_parse(process, size, &launcher->exec_process, err) < 0)
 			return -1;
 		launcher->process = launcher->exec_process;
-		/* As with runc: what a process.json leaves open is the container's. */
-		if (!launcher->exec_process->has_capabilities) {
-			launcher->exec_process->has_capabilities =
-				launcher->config->process.has_capabilities;
-			launcher->exec_process->capabilities =
-				launcher->config->process.capabilities;
-		}
+		process_inherit(launcher->exec_process, &launcher->config->process);
 	} else if (!launcher->config->has_process) {
 		return error_set(err, 0, "%s: process is missing", launcher->config_path);
 	}

@@ -15,8 +15,14 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "devices.h"
 #include "error.h"
 #include "hooks.h"
+#include "resources.h"
+#include "scheduling.h"
+#include "seccomp.h"
+#include "sysctl.h"
+#include "time_offsets.h"
 
 struct oci_user {
 	uid_t uid;
@@ -52,6 +58,7 @@ struct oci_process {
 	bool no_new_privileges;
 	bool has_oom_score_adj;
 	int oom_score_adj;
+	struct oci_scheduling scheduling;
 	char *apparmor_profile; /* NULL = not given */
 	char *selinux_label;
 	char **not_yet;	 /* of a process.json; config.json's are in oci_config. Never NULL */
@@ -118,6 +125,13 @@ struct oci_vm {
 	char *parameters;      /* of the kernel, joined by spaces */
 };
 
+/* linux.personality.domain: what uname(2) says of the machine. */
+enum oci_personality {
+	OCI_PERSONALITY_NONE, /* not given */
+	OCI_PERSONALITY_LINUX,
+	OCI_PERSONALITY_LINUX32,
+};
+
 struct oci_config {
 	char *oci_version;
 	char *hostname; /* NULL = not given */
@@ -136,6 +150,12 @@ struct oci_config {
 	char *rootfs_propagation;
 	struct oci_hooks hooks[OCI_HOOK_STAGE_COUNT];
 	struct oci_vm vm;
+	enum oci_personality personality;
+	struct oci_seccomp *seccomp; /* NULL = none */
+	struct oci_sysctls sysctls;
+	struct oci_devices devices;
+	struct oci_time_offsets time_offsets;
+	struct oci_resources resources;
 	int64_t memory_limit; /* linux.resources.memory.limit, bytes; -1 = none */
 	struct oci_annotation *annotations;
 	size_t annotations_count;
@@ -157,6 +177,12 @@ void config_free(struct oci_config *config);
 /* The same for a process.json (exec --process). */
 int process_parse(const char *text, size_t size, struct oci_process **process, struct error *err);
 void process_free(struct oci_process *process);
+
+/*
+ * What a process.json leaves open and is then as in the container's config.json:
+ * capabilities and scheduling, as with runc.
+ */
+void process_inherit(struct oci_process *process, const struct oci_process *container);
 
 /* JSON text of a process, for exec without --process; to be freed. */
 char *process_print(const struct oci_process *process, struct error *err);

@@ -152,6 +152,46 @@ static int read_propagation(const struct json *linux_, struct oci_config *config
 			  "is no propagation: \"%.40s\"", config->rootfs_propagation);
 }
 
+static int read_sysctls(const struct json *linux_, struct oci_config *config, struct error *err)
+{
+	const struct sysctl_namespaces own = {
+		.ipc = config->namespaces[OCI_NAMESPACE_IPC].present,
+		.network = config->namespaces[OCI_NAMESPACE_NETWORK].present,
+		.uts = config->namespaces[OCI_NAMESPACE_UTS].present,
+	};
+
+	return sysctl_read(linux_, &own, &config->sysctls, err);
+}
+
+static int read_time_offsets(const struct json *linux_, struct oci_config *config,
+			     struct error *err)
+{
+	const struct oci_namespace *time = &config->namespaces[OCI_NAMESPACE_TIME];
+
+	return time_offsets_read(linux_, time->present && !time->path, &config->time_offsets, err);
+}
+
+static int read_personality(const struct json *linux_, struct oci_config *config, struct error *err)
+{
+	const struct json *object = NULL, *domain;
+	int ret = json_get_object(linux_, "personality", &object, err);
+
+	if (ret <= 0)
+		return ret;
+	domain = json_member(object, "domain");
+	if (!domain)
+		return json_error_missing(object, "domain", err);
+	if (json_expect(domain, JSON_STRING, err) < 0)
+		return -1;
+	if (strcmp(domain->text, "LINUX") == 0)
+		config->personality = OCI_PERSONALITY_LINUX;
+	else if (strcmp(domain->text, "LINUX32") == 0)
+		config->personality = OCI_PERSONALITY_LINUX32;
+	else
+		return json_error(domain, err, "is no personality: \"%.40s\"", domain->text);
+	return 0;
+}
+
 /* Engines write 0 and -1 for "no limit". */
 static int read_memory_limit(const struct json *linux_, struct oci_config *config,
 			     struct error *err)
@@ -176,7 +216,13 @@ int config_read_linux(const struct json *root, struct oci_config *config, struct
 	    read_paths(linux_, "maskedPaths", &config->masked_paths, err) < 0 ||
 	    read_paths(linux_, "readonlyPaths", &config->readonly_paths, err) < 0 ||
 	    json_get_string(linux_, "cgroupsPath", &config->cgroups_path, err) < 0 ||
-	    read_propagation(linux_, config, err) < 0 || read_memory_limit(linux_, config, err) < 0)
+	    read_propagation(linux_, config, err) < 0 ||
+	    read_personality(linux_, config, err) < 0 || read_sysctls(linux_, config, err) < 0 ||
+	    seccomp_read(linux_, &config->seccomp, err) < 0 ||
+	    devices_read(linux_, &config->devices, err) < 0 ||
+	    read_time_offsets(linux_, config, err) < 0 ||
+	    resources_read(linux_, &config->resources, err) < 0 ||
+	    read_memory_limit(linux_, config, err) < 0)
 		return -1;
 	return 0;
 }
@@ -191,4 +237,8 @@ void config_release_linux(struct oci_config *config)
 	strings_free(config->readonly_paths);
 	free(config->cgroups_path);
 	free(config->rootfs_propagation);
+	seccomp_free(config->seccomp);
+	sysctl_free(&config->sysctls);
+	devices_free(&config->devices);
+	resources_free(&config->resources);
 }

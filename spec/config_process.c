@@ -286,7 +286,7 @@ static int read_rest(const struct json *node, struct oci_process *process, struc
 	    json_get_string(node, "apparmorProfile", &process->apparmor_profile, err) < 0 ||
 	    json_get_string(node, "selinuxLabel", &process->selinux_label, err) < 0)
 		return -1;
-	return 0;
+	return scheduling_read(node, &process->scheduling, err);
 }
 
 int config_read_process(const struct json *node, struct oci_process *process,
@@ -353,6 +353,15 @@ void process_free(struct oci_process *process)
 		return;
 	config_release_process(process);
 	free(process);
+}
+
+void process_inherit(struct oci_process *process, const struct oci_process *container)
+{
+	if (!process->has_capabilities) {
+		process->has_capabilities = container->has_capabilities;
+		process->capabilities = container->capabilities;
+	}
+	scheduling_inherit(&process->scheduling, &container->scheduling);
 }
 
 static void put_console_size(struct json_writer *writer, const struct oci_process *process)
@@ -439,6 +448,7 @@ char *process_print(const struct oci_process *process, struct error *err)
 	json_put_bool(&writer, "noNewPrivileges", process->no_new_privileges);
 	if (process->has_oom_score_adj)
 		json_put_int(&writer, "oomScoreAdj", process->oom_score_adj);
+	scheduling_put(&writer, &process->scheduling);
 	json_put_optional(&writer, "apparmorProfile", process->apparmor_profile);
 	json_put_optional(&writer, "selinuxLabel", process->selinux_label);
 	json_end_object(&writer);

@@ -16,6 +16,10 @@
 	{                                \
 		path, FIELD_WARN, reason \
 	}
+#define REFUSE(path, reason)               \
+	{                                  \
+		path, FIELD_REFUSE, reason \
+	}
 
 #define REFUSE(path, reason)               \
 	{                                  \
@@ -25,6 +29,9 @@
 static const char administrators[] = "the administrator chooses it, in /etc/vxn/config.json";
 static const char other_platform[] = "belongs to another platform";
 static const char no_lsm[] = "no such security module in the virtual machine";
+static const char version_1[] = "there is no such limit in version 2 of cgroups";
+static const char no_disks[] = "no block devices in the virtual machine";
+static const char no_listener[] = "a virtual machine's kernel can't ask a program on the host";
 
 const struct field_rule field_rules[] = {
 	APPLY("ociVersion"),
@@ -37,7 +44,7 @@ const struct field_rule field_rules[] = {
 	APPLY("mounts[].uidMappings"),
 	APPLY("mounts[].gidMappings"),
 	APPLY("hostname"),
-	NOT_YET("domainname"),
+	APPLY("domainname"),
 	APPLY("annotations"),
 
 	APPLY("process.terminal"),
@@ -51,10 +58,10 @@ const struct field_rule field_rules[] = {
 	APPLY("process.capabilities"),
 	APPLY("process.noNewPrivileges"),
 	APPLY("process.oomScoreAdj"),
-	NOT_YET("process.scheduler"),
+	APPLY("process.scheduler"),
 	WARN("process.selinuxLabel", no_lsm),
-	NOT_YET("process.ioPriority"),
-	NOT_YET("process.execCPUAffinity"),
+	APPLY("process.ioPriority"),
+	APPLY("process.execCPUAffinity"),
 	APPLY("process.user.uid"),
 	APPLY("process.user.gid"),
 	APPLY("process.user.umask"),
@@ -71,58 +78,58 @@ const struct field_rule field_rules[] = {
 	APPLY("linux.namespaces"),
 	APPLY("linux.uidMappings"),
 	APPLY("linux.gidMappings"),
-	NOT_YET("linux.timeOffsets"),
-	NOT_YET("linux.devices"),
+	APPLY("linux.timeOffsets"),
+	APPLY("linux.devices"),
 	NOT_YET("linux.netDevices"),
 	APPLY("linux.cgroupsPath"), /* of the stand-in, on the host */
-	NOT_YET("linux.rootfsPropagation"),
+	APPLY("linux.rootfsPropagation"),
 	APPLY("linux.maskedPaths"),
 	APPLY("linux.readonlyPaths"),
 	WARN("linux.mountLabel", no_lsm),
-	NOT_YET("linux.sysctl"),
-	NOT_YET("linux.seccomp.defaultAction"),
-	NOT_YET("linux.seccomp.defaultErrnoRet"),
-	NOT_YET("linux.seccomp.architectures"),
-	NOT_YET("linux.seccomp.flags"),
-	NOT_YET("linux.seccomp.listenerPath"),
-	NOT_YET("linux.seccomp.listenerMetadata"),
-	NOT_YET("linux.seccomp.syscalls"),
+	APPLY("linux.sysctl"),
+	APPLY("linux.seccomp.defaultAction"),
+	APPLY("linux.seccomp.defaultErrnoRet"),
+	APPLY("linux.seccomp.architectures"),
+	APPLY("linux.seccomp.flags"),
+	REFUSE("linux.seccomp.listenerPath", no_listener),
+	REFUSE("linux.seccomp.listenerMetadata", no_listener),
+	APPLY("linux.seccomp.syscalls"),
 	NOT_YET("linux.intelRdt"),
-	NOT_YET("linux.personality.domain"),
-	NOT_YET("linux.personality.flags"),
+	APPLY("linux.personality.domain"),
+	WARN("linux.personality.flags", "the spec defines no flag"),
 
-	NOT_YET("linux.resources.devices"),
+	APPLY("linux.resources.devices"),
 	APPLY("linux.resources.memory.limit"), /* the size of the virtual machine */
-	NOT_YET("linux.resources.memory.reservation"),
-	NOT_YET("linux.resources.memory.swap"),
-	NOT_YET("linux.resources.memory.kernel"),
-	NOT_YET("linux.resources.memory.kernelTCP"),
-	NOT_YET("linux.resources.memory.swappiness"),
-	NOT_YET("linux.resources.memory.disableOOMKiller"),
-	NOT_YET("linux.resources.memory.useHierarchy"),
-	NOT_YET("linux.resources.memory.checkBeforeUpdate"),
-	NOT_YET("linux.resources.cpu.shares"),
-	NOT_YET("linux.resources.cpu.quota"),
-	NOT_YET("linux.resources.cpu.burst"),
-	NOT_YET("linux.resources.cpu.period"),
-	NOT_YET("linux.resources.cpu.realtimeRuntime"),
-	NOT_YET("linux.resources.cpu.realtimePeriod"),
-	NOT_YET("linux.resources.cpu.cpus"),
-	NOT_YET("linux.resources.cpu.mems"),
-	NOT_YET("linux.resources.cpu.idle"),
-	NOT_YET("linux.resources.pids.limit"),
-	NOT_YET("linux.resources.blockIO.weight"),
-	NOT_YET("linux.resources.blockIO.leafWeight"),
-	NOT_YET("linux.resources.blockIO.weightDevice"),
-	NOT_YET("linux.resources.blockIO.throttleReadBpsDevice"),
-	NOT_YET("linux.resources.blockIO.throttleWriteBpsDevice"),
-	NOT_YET("linux.resources.blockIO.throttleReadIOPSDevice"),
-	NOT_YET("linux.resources.blockIO.throttleWriteIOPSDevice"),
-	NOT_YET("linux.resources.hugepageLimits"),
-	NOT_YET("linux.resources.network.classID"),
-	NOT_YET("linux.resources.network.priorities"),
-	NOT_YET("linux.resources.rdma"),
-	NOT_YET("linux.resources.unified"),
+	APPLY("linux.resources.memory.reservation"),
+	APPLY("linux.resources.memory.swap"),
+	WARN("linux.resources.memory.kernel", version_1),
+	WARN("linux.resources.memory.kernelTCP", version_1),
+	WARN("linux.resources.memory.swappiness", version_1),
+	WARN("linux.resources.memory.disableOOMKiller", version_1),
+	APPLY("linux.resources.memory.useHierarchy"),	   /* always so */
+	APPLY("linux.resources.memory.checkBeforeUpdate"), /* nothing is used at create */
+	APPLY("linux.resources.cpu.shares"),
+	APPLY("linux.resources.cpu.quota"),
+	APPLY("linux.resources.cpu.burst"),
+	APPLY("linux.resources.cpu.period"),
+	WARN("linux.resources.cpu.realtimeRuntime", version_1),
+	WARN("linux.resources.cpu.realtimePeriod", version_1),
+	APPLY("linux.resources.cpu.cpus"), /* their number */
+	WARN("linux.resources.cpu.mems", "the virtual machine has one node"),
+	APPLY("linux.resources.cpu.idle"),
+	APPLY("linux.resources.pids.limit"),
+	WARN("linux.resources.blockIO.weight", no_disks),
+	WARN("linux.resources.blockIO.leafWeight", no_disks),
+	WARN("linux.resources.blockIO.weightDevice", no_disks),
+	WARN("linux.resources.blockIO.throttleReadBpsDevice", no_disks),
+	WARN("linux.resources.blockIO.throttleWriteBpsDevice", no_disks),
+	WARN("linux.resources.blockIO.throttleReadIOPSDevice", no_disks),
+	WARN("linux.resources.blockIO.throttleWriteIOPSDevice", no_disks),
+	APPLY("linux.resources.hugepageLimits"),
+	WARN("linux.resources.network.classID", version_1),
+	WARN("linux.resources.network.priorities", version_1),
+	WARN("linux.resources.rdma", "no such devices in the virtual machine"),
+	APPLY("linux.resources.unified"),
 
 	REFUSE("vm.hypervisor.path", administrators),
 	REFUSE("vm.hypervisor.parameters", administrators),

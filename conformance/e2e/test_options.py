@@ -187,14 +187,15 @@ def warnings(t):
     """what is not applied yet, or cannot be, is a warning in --log and does not fail the run"""
 
     def edit(config):
-        config["linux"]["seccomp"] = {"defaultAction": "SCMP_ACT_ALLOW", "architectures": ["SCMP_ARCH_X86_64"]}
+        config["linux"]["intelRdt"] = {"closID": "x"}
+        config["linux"]["netDevices"] = {"eth0": {"name": "eth1"}}
         config["process"]["capabilities"]["ambient"] = ["CAP_KILL"]
         config["annotations"] = {"org.example.anything": "goes"}
 
     result = t.run(["echo", "hello"], edit=edit)
     t.equal("it runs, and is silent", (result.status, result.out, result.err), (0, "hello\n", ""), result)
     log = read(t.log)
-    for words in ("linux.seccomp.defaultAction is not applied yet", "linux.seccomp.architectures is not applied yet",
+    for words in ("linux.intelRdt is not applied yet", "linux.netDevices is not applied yet",
                   "process.capabilities.ambient: CAP_KILL cannot be granted"):
         t.equal(f"the log has it once: {words}", log.count(words), 1, log)
 
