@@ -80,6 +80,16 @@ static bool fuzz_seeds(size_t index, struct fuzz_input *input)
 		sample_full,
 		sample_podman,
 		"{'args':['a'],'cwd':'/','env':['A=b'],'user':{'uid':1,'gid':2,'umask':18}}",
+		"{'args':['a'],'cwd':'/','scheduler':{'policy':'SCHED_DEADLINE','runtime':1,"
+		"'flags':['SCHED_FLAG_RECLAIM']},'ioPriority':{'class':'IOPRIO_CLASS_RT','priority':7},"
+		"'execCPUAffinity':{'initial':'0-3, 7','final':'1023'}}",
+		"{'ociVersion':'1.2.0','root':{'path':'r'},'linux':{'namespaces':[{'type':'network'},"
+		"{'type':'time'}],'sysctl':{'net.ipv4.conf.eth0/1.x':'1'},'timeOffsets':"
+		"{'boottime':{'secs':-1,'nanosecs':5}},'seccomp':{'defaultAction':'SCMP_ACT_TRACE',"
+		"'defaultErrnoRet':1,'syscalls':[{'names':['a','b'],'action':'SCMP_ACT_KILL','args':["
+		"{'index':5,'value':1,'valueTwo':2,'op':'SCMP_CMP_MASKED_EQ'}]}]},'resources':{"
+		"'devices':[{'allow':true,'type':'c','major':1,'minor':-1,'access':'rwm'}],"
+		"'cpu':{'cpus':'0-1','shares':3},'unified':{'io.max':'a\\nb'}}}}",
 		"{'ociVersion':'1.0.2','id':'a','status':'running','pid':7,'annotations':{'a':'b'},"
 		"'vxn':{'pidStartTime':18446744073709551615,'failure':'x'}}",
 	};
