@@ -24,9 +24,12 @@ static int set(int cgroup, const struct cgroup_setting *setting, struct error *e
 	do {
 		size_t length = strcspn(line, "\n");
 
-		if (write_line(cgroup, setting->file, line, length) < 0)
+		if (write_line(cgroup, setting->file, line, length) < 0) {
+			if (errno == ENOENT && setting->kept_if_absent)
+				return 0;
 			return error_set(err, errno, "%s: write \"%.*s\" to %s", setting->field,
 					 (int)(length < 80 ? length : 80), line, setting->file);
+		}
 		line += length + (line[length] == '\n');
 	} while (*line);
 	return 0;

@@ -38,6 +38,7 @@ static int add(struct oci_resources *resources, const struct json *node, const c
 	setting->field = strdup(path);
 	setting->file = strdup(file);
 	setting->value = NULL;
+	setting->kept_if_absent = false;
 	va_start(arguments, format);
 	length = vasprintf(&setting->value, format, arguments);
 	va_end(arguments);
@@ -217,7 +218,11 @@ static int read_hugepages(const struct json *item, struct oci_resources *resourc
 	if (ret <= 0)
 		return ret < 0 ? -1 : json_error_missing(item, "limit", err);
 	snprintf(file, sizeof(file), "hugetlb.%s.max", size->text);
-	return add(resources, item, file, err, "%" PRIu64, limit);
+	if (add(resources, item, file, err, "%" PRIu64, limit) < 0)
+		return -1;
+	/* Engines write one for each size that the host has (kubelet: 0 of each). */
+	resources->settings[resources->settings_count - 1].kept_if_absent = true;
+	return 0;
 }
 
 static int read_unified(const struct json *item, struct oci_resources *resources, struct error *err)

@@ -7,15 +7,17 @@
 #ifndef VXN_RESOURCES_H
 #define VXN_RESOURCES_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "error.h"
 #include "json.h"
 
 struct cgroup_setting {
-	char *field; /* JSON path, for messages */
-	char *file;  /* in the cgroup's directory; has no '/' */
-	char *value; /* each of its lines is a write */
+	char *field;	     /* JSON path, for messages */
+	char *file;	     /* in the cgroup's directory; has no '/' */
+	char *value;	     /* each of its lines is a write */
+	bool kept_if_absent; /* a kernel without the file has nothing to be limited */
 };
 
 struct oci_resources {

@@ -76,6 +76,7 @@ static void settings(void **state)
 			size_t used = strlen(written);
 
 			assert_memory_equal(s->field, prefix, strlen(prefix));
+			assert_int_equal(s->kept_if_absent, strstr(s->file, "hugetlb") != NULL);
 			snprintf(written + used, sizeof(written) - used, "%s %s=%s;",
 				 s->field + strlen(prefix), s->file, s->value);
 		}
