@@ -28,7 +28,6 @@
 #include "protocol.h"
 #include "rootfs.h"
 #include "schedule.h"
-#include "seccomp_filter.h"
 #include "start_hooks.h"
 #include "sysctl_apply.h"
 #include "terminal.h"
@@ -222,7 +221,7 @@ static int change_directory(const char *cwd, struct error *err)
 /* Loading a filter takes this capability, or no_new_privs. */
 static bool loads_as_admin(const struct child_plan *plan)
 {
-	return plan->config->seccomp && !plan->process->no_new_privileges;
+	return plan->filter->code && !plan->process->no_new_privileges;
 }
 
 /* Who the process is. After it, what is done is done as the container's user. */
@@ -273,13 +272,14 @@ static int wait_for_start(int socket)
  * it. One that is loaded as admin does not wait for start: there may be other
  * processes by then, and they must not meet that capability.
  */
-static int execute(const struct child_plan *plan, const struct seccomp_filter *filter,
-		   const char *program, char **env, struct error *err)
+static int execute(const struct child_plan *plan, const char *program, char **env,
+		   struct error *err)
 {
 	const struct user_sets sets = user_sets_of(plan->process);
 	bool as_admin = loads_as_admin(plan);
 
-	if (as_admin && (seccomp_filter_load(filter, err) < 0 || user_leave_admin(&sets, err) < 0))
+	if (as_admin &&
+	    (seccomp_filter_load(plan->filter, err) < 0 || user_leave_admin(&sets, err) < 0))
 		return -1;
 	if (say(plan->socket, MESSAGE_READY, "") < 0)
 		return error_set(err, errno, "report to pid 1");
@@ -287,7 +287,7 @@ static int execute(const struct child_plan *plan, const struct seccomp_filter *f
 		_exit(1);
 	if (plan->first && start_hooks_run(plan, err) < 0)
 		return -1;
-	if (!as_admin && seccomp_filter_load(filter, err) < 0)
+	if (!as_admin && seccomp_filter_load(plan->filter, err) < 0)
 		return -1;
 	execve(program, plan->process->args, env);
 	return error_set(err, errno, "exec %s", program);
@@ -295,12 +295,11 @@ static int execute(const struct child_plan *plan, const struct seccomp_filter *f
 
 static int set_up(const struct child_plan *plan, struct error *err)
 {
-	struct seccomp_filter filter;
 	CLEANUP_FREE char *program = NULL;
 	char **env;
 
-	if (begin(plan, err) < 0 || seccomp_filter_make(plan->config->seccomp, &filter, err) < 0 ||
-	    enter_container(plan, err) < 0 || set_up_terminal(plan, err) < 0)
+	if (begin(plan, err) < 0 || enter_container(plan, err) < 0 ||
+	    set_up_terminal(plan, err) < 0)
 		return -1;
 	env = environment_complete(plan->process, err);
 	if (!env)
@@ -312,7 +311,7 @@ static int set_up(const struct child_plan *plan, struct error *err)
 	if (!program)
 		return -1;
 	close_range(3, ~0u, CLOSE_RANGE_CLOEXEC);
-	return execute(plan, &filter, program, env, err);
+	return execute(plan, program, env, err);
 }
 
 _Noreturn void child_main(const struct child_plan *plan)

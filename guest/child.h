@@ -9,6 +9,7 @@
 #include <stdbool.h>
 
 #include "config.h"
+#include "seccomp_filter.h"
 #include "share.h"
 
 struct child_plan {
@@ -17,7 +18,8 @@ struct child_plan {
 	int socket;   /* to pid 1 (protocol.h) */
 	int stdio[3]; /* the process's ends, -1 = /dev/null; unused with a terminal */
 	const struct oci_config *config; /* the container's */
-	bool first;			 /* its first process; else one that joins it */
+	const struct seccomp_filter *filter;
+	bool first; /* its first process; else one that joins it */
 	/* for a container's first process */
 	struct share_mount *shares;
 	size_t shares_count;

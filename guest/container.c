@@ -37,6 +37,7 @@ void container_release(struct init *init, struct container *container)
 		cgroup_remove(container->id, container->cgroup);
 		close(container->cgroup);
 	}
+	free(container->filter.code);
 	config_free(container->config);
 	free(container->id);
 	free(container);
@@ -53,6 +54,8 @@ static int fill_container(struct container *container, const struct control_mess
 		return -1;
 	}
 	if (config_parse(text, strlen(text), &container->config, err) < 0)
+		return -1;
+	if (seccomp_filter_make(container->config->seccomp, &container->filter, err) < 0)
 		return -1;
 	container->cgroup = cgroup_create(container->id, err);
 	if (container->cgroup < 0 ||
@@ -162,6 +165,7 @@ static int create(struct init *init, struct container *container,
 {
 	struct child_plan plan = { .container = container->id,
 				   .config = container->config,
+				   .filter = &container->filter,
 				   .first = true,
 				   .process = &container->config->process,
 				   .shm_size = request->shm_size,
@@ -229,6 +233,7 @@ static int exec_in(struct init *init, const struct control_message *request, str
 	process_inherit(spec, &container->config->process);
 	plan.process = spec;
 	plan.config = container->config;
+	plan.filter = &container->filter;
 	plan.init = container->init->pidfd;
 	process = process_spawn(init, container, request, &plan, err);
 	process_free(spec);

@@ -21,6 +21,7 @@ struct container {
 	struct container *next;
 	char *id;
 	struct oci_config *config;
+	struct seccomp_filter filter; /* of all its processes */
 	int cgroup;
 	struct process *init;	/* NULL = it has ended */
 	unsigned int processes; /* of it, not reaped yet */

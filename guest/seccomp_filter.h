@@ -1,7 +1,7 @@
 /*
  * The filter of a container's system calls, made from linux.seccomp as runc makes
- * it. It is made early, where an error is create's, and loaded late; loading is
- * one system call.
+ * it: once, when the container is created, since that takes longer than all else
+ * that an exec does. Loading it is one system call.
  */
 #ifndef VXN_GUEST_SECCOMP_FILTER_H
 #define VXN_GUEST_SECCOMP_FILTER_H
