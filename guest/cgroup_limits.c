@@ -52,8 +52,8 @@ static int set_cpus(int cgroup, unsigned int count, struct error *err)
 
 int cgroup_set_limits(int cgroup, const struct oci_resources *resources, struct error *err)
 {
-	for (size_t i = 0; i < resources->settings_count; i++)
-		if (set(cgroup, &resources->settings[i], err) < 0)
+	for (size_t i = 0; i < resources->inside.count; i++)
+		if (set(cgroup, &resources->inside.items[i], err) < 0)
 			return -1;
 	return set_cpus(cgroup, resources->cpus, err);
 }

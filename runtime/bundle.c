@@ -73,8 +73,6 @@ char *bundle_rootfs(const char *bundle, const struct oci_config *config, struct 
 
 void bundle_log_warnings(const struct oci_config *config)
 {
-	for (char **path = config->not_yet; *path; path++)
-		log_warning("config.json: %s is not applied yet", *path);
 	for (char **line = config->warnings; *line; line++)
 		log_warning("config.json: %s", *line);
 }

@@ -1,6 +1,6 @@
 /*
  * See cgroup.h. cgroup2 is what this is for; the v1 hierarchies of older hosts
- * get the same path each, with nothing set in them.
+ * get the same path each. What is set in them: cgroup_limits.c.
  */
 #include "cgroup.h"
 

@@ -12,6 +12,7 @@
 #include <sys/types.h>
 
 #include "error.h"
+#include "resources.h"
 
 /*
  * Makes the cgroup. cgroups_path may be NULL: then "/vxn-ID" (cgroupfs) or
@@ -23,12 +24,23 @@
 int cgroup_create(const char *cgroups_path, const char *id, bool systemd, pid_t pid,
 		  char **directory, struct error *err);
 
+/* What the virtual machine takes is in one of this name below the container's. */
+#define CGROUP_VM "vm"
+
 /*
  * A cgroup of that name below one that cgroup_create has made, with the controllers
  * that come from above: none is passed on, as the parent has processes itself.
  * *child: as *directory above.
  */
 int cgroup_make_child(const char *directory, const char *name, char **child, struct error *err);
+
+/*
+ * Sets what the container may have of the host's processors (resources.h), on it and
+ * what is below. A file that is in no hierarchy is left out; a value that the
+ * kernel refuses is an error that names the field.
+ */
+int cgroup_set_limits(const char *directory, const struct cgroup_settings *settings,
+		      struct error *err);
 
 /* Moves a process there (all hierarchies); pid 0: the calling one. */
 int cgroup_enter(const char *directory, pid_t pid, struct error *err);

@@ -234,6 +234,12 @@ static int ask_for_process(struct creation *creation, int standin, int signals, 
 static int hand_over(const struct creation_request *request, struct creation *creation,
 		     struct error *err)
 {
+	const struct cgroup_settings *limits = &creation->config->resources.host;
+
+	/* now: the boot is ours, and not to be slow for it */
+	if (creation->state.cgroup_path &&
+	    cgroup_set_limits(creation->state.cgroup_path, limits, err))
+		return -1;
 	if (!request->pid_file)
 		return 0;
 	return pid_file_write(request->pid_file, creation->standin, err);

@@ -158,7 +158,7 @@ int monitor_boot(struct monitor *monitor, struct error *err)
 	    check_files(&monitor->settings, err))
 		return -1;
 	if (monitor->state.cgroup_path &&
-	    cgroup_make_child(monitor->state.cgroup_path, "vm", &monitor->cgroup, err))
+	    cgroup_make_child(monitor->state.cgroup_path, CGROUP_VM, &monitor->cgroup, err))
 		return -1;
 	config.cgroup = monitor->cgroup;
 	if (start_io(monitor, err))

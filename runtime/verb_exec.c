@@ -88,8 +88,6 @@ static int make_process(struct exec *exec, struct error *err)
 		return error_set(err, ENOMEM, "make a process");
 	if (exec_process_make(&exec->flags, config, &exec->process, &text, err))
 		return -1;
-	for (char **path = exec->process->not_yet; *path; path++)
-		log_warning("exec: %s is not applied yet", *path);
 	for (char **line = exec->process->warnings; *line; line++)
 		log_warning("exec: %s", *line);
 	return make_text(exec, text, err);

@@ -62,7 +62,7 @@ static int read_names(const struct json *root, struct oci_config *config, struct
 }
 
 static int read_process(const struct json *root, struct oci_config *config,
-			struct config_notes *notes, struct error *err)
+			struct string_list *warnings, struct error *err)
 {
 	const struct json *node = NULL;
 	int ret = json_get_object(root, "process", &node, err);
@@ -70,30 +70,29 @@ static int read_process(const struct json *root, struct oci_config *config,
 	if (ret <= 0)
 		return ret;
 	config->has_process = true;
-	return config_read_process(node, &config->process, notes, err);
+	return config_read_process(node, &config->process, warnings, err);
 }
 
 static int read_config(const struct json *root, struct oci_config *config,
-		       struct config_notes *notes, struct error *err)
+		       struct string_list *warnings, struct error *err)
 {
 	if (json_expect(root, JSON_OBJECT, err) < 0 || read_version(root, config, err) < 0 ||
 	    read_root(root, config, err) < 0 || read_names(root, config, err) < 0 ||
-	    read_process(root, config, notes, err) < 0 ||
+	    read_process(root, config, warnings, err) < 0 ||
 	    config_read_mounts(root, config, err) < 0 || config_read_linux(root, config, err) < 0 ||
 	    config_read_vm(root, &config->vm, err) < 0 ||
 	    hooks_read(root, config->hooks, err) < 0 ||
 	    annotations_read(root, &config->annotations, &config->annotations_count, err) < 0 ||
-	    fields_check(root, "", notes, err) < 0)
+	    fields_check(root, "", warnings, err) < 0)
 		return -1;
-	config->not_yet = string_list_steal(&notes->not_yet, err);
-	config->warnings = string_list_steal(&notes->warnings, err);
-	return config->not_yet && config->warnings ? 0 : -1;
+	config->warnings = string_list_steal(warnings, err);
+	return config->warnings ? 0 : -1;
 }
 
 int config_parse(const char *text, size_t size, struct oci_config **config, struct error *err)
 {
 	CLEANUP_JSON struct json *root = json_parse(text, size, NULL, err);
-	struct config_notes notes = { 0 };
+	struct string_list warnings = { 0 };
 	int ret;
 
 	*config = NULL;
@@ -102,9 +101,8 @@ int config_parse(const char *text, size_t size, struct oci_config **config, stru
 	*config = calloc(1, sizeof(**config));
 	if (!*config)
 		return error_set(err, ENOMEM, "config.json");
-	ret = read_config(root, *config, &notes, err);
-	string_list_free(&notes.not_yet);
-	string_list_free(&notes.warnings);
+	ret = read_config(root, *config, &warnings, err);
+	string_list_free(&warnings);
 	if (ret == 0)
 		return 0;
 	config_free(*config);
@@ -126,7 +124,6 @@ void config_free(struct oci_config *config)
 	hooks_release(config->hooks);
 	config_release_vm(&config->vm);
 	annotations_free(config->annotations, config->annotations_count);
-	strings_free(config->not_yet);
 	strings_free(config->warnings);
 	free(config);
 }

@@ -4,7 +4,7 @@
  * the JSON path (`process.args[0]`) or, for broken JSON, line and column.
  * Members that the spec does not know are ignored, as it demands.
  *
- * What is done with each field (apply, warn, refuse, not yet) is the table in
+ * What is done with each field (apply, warn, refuse) is the table in
  * fields.h.
  */
 #ifndef VXN_CONFIG_H
@@ -61,8 +61,7 @@ struct oci_process {
 	struct oci_scheduling scheduling;
 	char *apparmor_profile; /* NULL = not given */
 	char *selinux_label;
-	char **not_yet;	 /* of a process.json; config.json's are in oci_config. Never NULL */
-	char **warnings; /* the same */
+	char **warnings; /* of a process.json; config.json's are in oci_config. Never NULL */
 };
 
 /* Ids from host on stand for those from container on: of user namespaces, and of idmapped mounts. */
@@ -159,7 +158,6 @@ struct oci_config {
 	int64_t memory_limit; /* linux.resources.memory.limit, bytes; -1 = none */
 	struct oci_annotation *annotations;
 	size_t annotations_count;
-	char **not_yet;	 /* JSON paths that are set but not applied yet (fields.h); never NULL */
 	char **warnings; /* whole lines for --log: ignored capabilities, labels; never NULL */
 };
 

@@ -10,14 +10,9 @@
 #include "json.h"
 #include "string_list.h"
 
-/* Where a reader puts what is no error; see not_yet and warnings of config.h. */
-struct config_notes {
-	struct string_list not_yet;
-	struct string_list warnings;
-};
-
+/* warnings: where a reader puts what is no error (config.h). */
 int config_read_process(const struct json *node, struct oci_process *process,
-			struct config_notes *notes, struct error *err);
+			struct string_list *warnings, struct error *err);
 void config_release_process(struct oci_process *process);
 
 int config_read_mounts(const struct json *root, struct oci_config *config, struct error *err);

@@ -149,7 +149,7 @@ static int read_user(const struct json *node, struct oci_user *user, struct erro
 	return 0;
 }
 
-static int read_capability(const struct json *item, uint64_t *set, struct config_notes *notes,
+static int read_capability(const struct json *item, uint64_t *set, struct string_list *warnings,
 			   struct error *err)
 {
 	char path[JSON_PATH_MAX];
@@ -163,8 +163,8 @@ static int read_capability(const struct json *item, uint64_t *set, struct config
 		return 0;
 	}
 	json_path(item, path);
-	return string_list_addf(&notes->warnings, err, "%s: unknown capability \"%.40s\" ignored",
-				path, item->text);
+	return string_list_addf(warnings, err, "%s: unknown capability \"%.40s\" ignored", path,
+				item->text);
 }
 
 /*
@@ -172,14 +172,14 @@ static int read_capability(const struct json *item, uint64_t *set, struct config
  * process: "runtimes SHOULD NOT fail").
  */
 static int drop_capabilities(const char *name, uint64_t *set, uint64_t possible, const char *why,
-			     struct config_notes *notes, struct error *err)
+			     struct string_list *warnings, struct error *err)
 {
 	uint64_t dropped = *set & ~possible;
 
 	*set &= possible;
 	for (int i = 0; dropped >> i; i++)
 		if (dropped >> i & 1 &&
-		    string_list_addf(&notes->warnings, err,
+		    string_list_addf(warnings, err,
 				     "process.capabilities.%s: %s cannot be granted, it is not %s",
 				     name, capability_name(i), why) < 0)
 			return -1;
@@ -187,7 +187,7 @@ static int drop_capabilities(const char *name, uint64_t *set, uint64_t possible,
 }
 
 static int read_capabilities(const struct json *node, struct oci_process *process,
-			     struct config_notes *notes, struct error *err)
+			     struct string_list *warnings, struct error *err)
 {
 	const struct json *object = NULL;
 	int ret = json_get_object(node, "capabilities", &object, err);
@@ -202,16 +202,16 @@ static int read_capabilities(const struct json *node, struct oci_process *proces
 		if (json_get_array(object, capability_sets[i].name, &array, err) < 0)
 			return -1;
 		for (const struct json *item = json_first(array); item; item = item->next)
-			if (read_capability(item, set, notes, err) < 0)
+			if (read_capability(item, set, warnings, err) < 0)
 				return -1;
 	}
 	if (drop_capabilities("effective", &process->capabilities.effective,
-			      process->capabilities.permitted, "permitted", notes, err) < 0)
+			      process->capabilities.permitted, "permitted", warnings, err) < 0)
 		return -1;
 	return drop_capabilities("ambient", &process->capabilities.ambient,
 				 process->capabilities.permitted &
 					 process->capabilities.inheritable,
-				 "permitted and inheritable", notes, err);
+				 "permitted and inheritable", warnings, err);
 }
 
 static int parse_rlimit_name(const struct json *node, int *resource, struct error *err)
@@ -290,12 +290,12 @@ static int read_rest(const struct json *node, struct oci_process *process, struc
 }
 
 int config_read_process(const struct json *node, struct oci_process *process,
-			struct config_notes *notes, struct error *err)
+			struct string_list *warnings, struct error *err)
 {
 	if (json_expect(node, JSON_OBJECT, err) < 0 || read_args(node, process, err) < 0 ||
 	    read_env(node, process, err) < 0 || read_cwd(node, process, err) < 0 ||
 	    read_console(node, process, err) < 0 || read_user(node, &process->user, err) < 0 ||
-	    read_capabilities(node, process, notes, err) < 0 ||
+	    read_capabilities(node, process, warnings, err) < 0 ||
 	    read_rlimits(node, process, err) < 0 || read_rest(node, process, err) < 0)
 		return -1;
 	return 0;
@@ -310,25 +310,23 @@ void config_release_process(struct oci_process *process)
 	free(process->rlimits);
 	free(process->apparmor_profile);
 	free(process->selinux_label);
-	strings_free(process->not_yet);
 	strings_free(process->warnings);
 }
 
 static int read_process_file(const struct json *root, struct oci_process *process,
-			     struct config_notes *notes, struct error *err)
+			     struct string_list *warnings, struct error *err)
 {
-	if (config_read_process(root, process, notes, err) < 0 ||
-	    fields_check(root, "process", notes, err) < 0)
+	if (config_read_process(root, process, warnings, err) < 0 ||
+	    fields_check(root, "process", warnings, err) < 0)
 		return -1;
-	process->not_yet = string_list_steal(&notes->not_yet, err);
-	process->warnings = string_list_steal(&notes->warnings, err);
-	return process->not_yet && process->warnings ? 0 : -1;
+	process->warnings = string_list_steal(warnings, err);
+	return process->warnings ? 0 : -1;
 }
 
 int process_parse(const char *text, size_t size, struct oci_process **process, struct error *err)
 {
 	CLEANUP_JSON struct json *root = json_parse(text, size, NULL, err);
-	struct config_notes notes = { 0 };
+	struct string_list warnings = { 0 };
 	int ret;
 
 	*process = NULL;
@@ -337,9 +335,8 @@ int process_parse(const char *text, size_t size, struct oci_process **process, s
 	*process = calloc(1, sizeof(**process));
 	if (!*process)
 		return error_set(err, ENOMEM, "process.json");
-	ret = read_process_file(root, *process, &notes, err);
-	string_list_free(&notes.not_yet);
-	string_list_free(&notes.warnings);
+	ret = read_process_file(root, *process, &warnings, err);
+	string_list_free(&warnings);
 	if (ret == 0)
 		return 0;
 	process_free(*process);

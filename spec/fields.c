@@ -9,7 +9,7 @@
 struct check {
 	const struct field_rule *rule;
 	const char *prefix;
-	struct config_notes *notes;
+	struct string_list *warnings;
 };
 
 static bool is_used(const struct json *node)
@@ -45,14 +45,11 @@ static int report(const struct check *check, const struct json *node, struct err
 	case FIELD_APPLY:
 		return 0;
 	case FIELD_WARN:
-		return string_list_addf(&check->notes->warnings, err, "%s%s%s is not applied: %s",
+		return string_list_addf(check->warnings, err, "%s%s%s is not applied: %s",
 					check->prefix, dot, path, rule->reason);
 	case FIELD_REFUSE:
 		return error_set(err, 0, "%s%s%s is refused: %s", check->prefix, dot, path,
 				 rule->reason);
-	case FIELD_NOT_YET:
-		return string_list_addf(&check->notes->not_yet, err, "%s%s%s", check->prefix, dot,
-					path);
 	}
 	return 0;
 }
@@ -93,10 +90,10 @@ static int walk(const struct check *check, const struct json *node, const char *
 	return walk(check, member, rest + (rest[0] == '.'), err);
 }
 
-int fields_check(const struct json *root, const char *prefix, struct config_notes *notes,
+int fields_check(const struct json *root, const char *prefix, struct string_list *warnings,
 		 struct error *err)
 {
-	struct check check = { .prefix = prefix, .notes = notes };
+	struct check check = { .prefix = prefix, .warnings = warnings };
 	size_t length = strlen(prefix);
 
 	for (size_t i = 0; i < field_rules_count; i++) {

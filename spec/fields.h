@@ -12,9 +12,8 @@
 
 enum field_action {
 	FIELD_APPLY,
-	FIELD_WARN,    /* can't be applied, the container runs all the same: one line in --log */
-	FIELD_REFUSE,  /* create fails */
-	FIELD_NOT_YET, /* a line in --log until it is one of the others */
+	FIELD_WARN,   /* can't be applied, the container runs all the same: one line in --log */
+	FIELD_REFUSE, /* create fails */
 };
 
 struct field_rule {
@@ -31,7 +30,7 @@ extern const size_t field_rules_count;
  * 0, empty, or an object of only such. root is what stands at the path prefix of
  * a config.json: "" for the whole, "process" for a process.json.
  */
-int fields_check(const struct json *root, const char *prefix, struct config_notes *notes,
+int fields_check(const struct json *root, const char *prefix, struct string_list *warnings,
 		 struct error *err);
 
 #endif

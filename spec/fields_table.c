@@ -8,10 +8,6 @@
 	{                               \
 		path, FIELD_APPLY, NULL \
 	}
-#define NOT_YET(path)                     \
-	{                                 \
-		path, FIELD_NOT_YET, NULL \
-	}
 #define WARN(path, reason)               \
 	{                                \
 		path, FIELD_WARN, reason \
@@ -80,7 +76,8 @@ const struct field_rule field_rules[] = {
 	APPLY("linux.gidMappings"),
 	APPLY("linux.timeOffsets"),
 	APPLY("linux.devices"),
-	NOT_YET("linux.netDevices"),
+	REFUSE("linux.netDevices",
+	       "interfaces of the host can't be moved into the virtual machine"),
 	APPLY("linux.cgroupsPath"), /* of the stand-in, on the host */
 	APPLY("linux.rootfsPropagation"),
 	APPLY("linux.maskedPaths"),
@@ -94,7 +91,7 @@ const struct field_rule field_rules[] = {
 	REFUSE("linux.seccomp.listenerPath", no_listener),
 	REFUSE("linux.seccomp.listenerMetadata", no_listener),
 	APPLY("linux.seccomp.syscalls"),
-	NOT_YET("linux.intelRdt"),
+	REFUSE("linux.intelRdt", "cache and bandwidth are the hypervisor's to allocate"),
 	APPLY("linux.personality.domain"),
 	WARN("linux.personality.flags", "the spec defines no flag"),
 
@@ -112,10 +109,10 @@ const struct field_rule field_rules[] = {
 	APPLY("linux.resources.cpu.quota"),
 	APPLY("linux.resources.cpu.burst"),
 	APPLY("linux.resources.cpu.period"),
-	WARN("linux.resources.cpu.realtimeRuntime", version_1),
-	WARN("linux.resources.cpu.realtimePeriod", version_1),
-	APPLY("linux.resources.cpu.cpus"), /* their number */
-	WARN("linux.resources.cpu.mems", "the virtual machine has one node"),
+	APPLY("linux.resources.cpu.realtimeRuntime"), /* on the host, if it has version 1 */
+	APPLY("linux.resources.cpu.realtimePeriod"),
+	APPLY("linux.resources.cpu.cpus"), /* inside, their number */
+	APPLY("linux.resources.cpu.mems"), /* on the host: the virtual machine has one node */
 	APPLY("linux.resources.cpu.idle"),
 	APPLY("linux.resources.pids.limit"),
 	WARN("linux.resources.blockIO.weight", no_disks),

@@ -18,10 +18,10 @@
 #define UNLIMITED      (-1)
 
 /* node: whose path is named when the kernel refuses the value. */
-static int add(struct oci_resources *resources, const struct json *node, const char *file,
+static int add(struct cgroup_settings *settings, const struct json *node, const char *file,
 	       struct error *err, const char *format, ...) __attribute__((format(printf, 5, 6)));
 
-static int add(struct oci_resources *resources, const struct json *node, const char *file,
+static int add(struct cgroup_settings *settings, const struct json *node, const char *file,
 	       struct error *err, const char *format, ...)
 {
 	struct cgroup_setting *larger, *setting;
@@ -29,11 +29,11 @@ static int add(struct oci_resources *resources, const struct json *node, const c
 	va_list arguments;
 	int length;
 
-	larger = reallocarray(resources->settings, resources->settings_count + 1, sizeof(*larger));
+	larger = reallocarray(settings->items, settings->count + 1, sizeof(*larger));
 	if (!larger)
 		return error_set(err, ENOMEM, "resources");
-	resources->settings = larger;
-	setting = &larger[resources->settings_count++];
+	settings->items = larger;
+	setting = &larger[settings->count++];
 	json_path(node, path);
 	setting->field = strdup(path);
 	setting->file = strdup(file);
@@ -55,8 +55,8 @@ static int add_limit(struct oci_resources *resources, const struct json *node, c
 {
 	if (!node || value == 0)
 		return 0;
-	return value < 0 ? add(resources, node, file, err, "max")
-			 : add(resources, node, file, err, "%" PRId64, value);
+	return value < 0 ? add(&resources->inside, node, file, err, "max")
+			 : add(&resources->inside, node, file, err, "%" PRId64, value);
 }
 
 static int get_limit(const struct json *object, const char *key, int64_t *value, struct error *err)
@@ -75,14 +75,15 @@ static int read_swap(const struct json *memory, int64_t limit, struct oci_resour
 	if (get_limit(memory, "swap", &swap, err) < 0)
 		return -1;
 	if (limit < 0 && swap == 0)
-		return add(resources, json_member(memory, "limit"), "memory.swap.max", err, "max");
+		return add(&resources->inside, json_member(memory, "limit"), "memory.swap.max", err,
+			   "max");
 	if (swap <= 0 || limit < 0)
 		return add_limit(resources, node, "memory.swap.max", swap, err);
 	if (limit == 0)
 		return json_error(node, err, "can't be given without limit");
 	if (swap < limit)
 		return json_error(node, err, "must not be less than limit: it counts both");
-	return add(resources, node, "memory.swap.max", err, "%" PRId64, swap - limit);
+	return add(&resources->inside, node, "memory.swap.max", err, "%" PRId64, swap - limit);
 }
 
 static int read_memory(const struct json *object, struct oci_resources *resources,
@@ -127,9 +128,9 @@ static int read_quota(const struct json *cpu, struct oci_resources *resources, s
 		node = json_member(cpu, "period");
 	if (!period)
 		period = DEFAULT_PERIOD;
-	return quota > 0
-		       ? add(resources, node, "cpu.max", err, "%" PRId64 " %" PRIu64, quota, period)
-		       : add(resources, node, "cpu.max", err, "max %" PRIu64, period);
+	return quota > 0 ? add(&resources->inside, node, "cpu.max", err, "%" PRId64 " %" PRIu64,
+			       quota, period)
+			 : add(&resources->inside, node, "cpu.max", err, "max %" PRIu64, period);
 }
 
 static int read_cpus(const struct json *cpu, struct oci_resources *resources, struct error *err)
@@ -160,8 +161,8 @@ static int read_cpu(const struct json *object, struct oci_resources *resources, 
 	    json_get_uint(cpu, "shares", UINT64_MAX, &shares, err) < 0 ||
 	    read_cpus(cpu, resources, err) < 0)
 		return -1;
-	if (shares && add(resources, json_member(cpu, "shares"), "cpu.weight", err, "%" PRIu64,
-			  shares_to_weight(shares)) < 0)
+	if (shares && add(&resources->inside, json_member(cpu, "shares"), "cpu.weight", err,
+			  "%" PRIu64, shares_to_weight(shares)) < 0)
 		return -1;
 	if (read_quota(cpu, resources, err) < 0)
 		return -1;
@@ -169,11 +170,57 @@ static int read_cpu(const struct json *object, struct oci_resources *resources, 
 	has_idle = json_get_uint(cpu, "idle", 1, &idle, err);
 	if (has_burst < 0 || has_idle < 0)
 		return -1;
-	if (has_burst &&
-	    add(resources, json_member(cpu, "burst"), "cpu.max.burst", err, "%" PRIu64, burst) < 0)
+	if (has_burst && add(&resources->inside, json_member(cpu, "burst"), "cpu.max.burst", err,
+			     "%" PRIu64, burst) < 0)
 		return -1;
 	if (has_idle)
-		return add(resources, json_member(cpu, "idle"), "cpu.idle", err, "%" PRIu64, idle);
+		return add(&resources->inside, json_member(cpu, "idle"), "cpu.idle", err,
+			   "%" PRIu64, idle);
+	return 0;
+}
+
+/*
+ * What there is to be seen of it on the host, where no process of the container is
+ * but its stand-ins and its virtual machine: processors and their time.
+ */
+static int read_host_cpu(const struct json *object, struct oci_resources *resources,
+			 struct error *err)
+{
+	static const struct {
+		const char *member, *file;
+		enum json_type type;
+	} rows[] = {
+		{ "shares", "cpu.shares", JSON_NUMBER },
+		{ "period", "cpu.cfs_period_us", JSON_NUMBER },
+		{ "quota", "cpu.cfs_quota_us", JSON_NUMBER },
+		{ "burst", "cpu.cfs_burst_us", JSON_NUMBER },
+		{ "realtimePeriod", "cpu.rt_period_us", JSON_NUMBER },
+		{ "realtimeRuntime", "cpu.rt_runtime_us", JSON_NUMBER },
+		{ "cpus", "cpuset.cpus", JSON_STRING },
+		{ "mems", "cpuset.mems", JSON_STRING },
+	};
+	const struct json *cpu = json_member(object, "cpu");
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		const struct json *node = json_member(cpu, rows[i].member);
+
+		if (!node)
+			continue;
+		if (json_expect(node, rows[i].type, err) < 0)
+			return -1;
+		/* the number 0 and "" are "not given" */
+		if (strcmp(node->text, rows[i].type == JSON_NUMBER ? "0" : "") != 0 &&
+		    add(&resources->host, node, rows[i].file, err, "%s", node->text) < 0)
+			return -1;
+	}
+	/* and of version 2, as inside */
+	for (size_t i = 0; i < resources->inside.count; i++) {
+		const struct cgroup_setting *setting = &resources->inside.items[i];
+
+		if (strncmp(setting->file, "cpu.", 4) == 0 &&
+		    add(&resources->host, cpu, setting->file, err, "%s", setting->value) < 0)
+			return -1;
+	}
 	return 0;
 }
 
@@ -218,10 +265,10 @@ static int read_hugepages(const struct json *item, struct oci_resources *resourc
 	if (ret <= 0)
 		return ret < 0 ? -1 : json_error_missing(item, "limit", err);
 	snprintf(file, sizeof(file), "hugetlb.%s.max", size->text);
-	if (add(resources, item, file, err, "%" PRIu64, limit) < 0)
+	if (add(&resources->inside, item, file, err, "%" PRIu64, limit) < 0)
 		return -1;
 	/* Engines write one for each size that the host has (kubelet: 0 of each). */
-	resources->settings[resources->settings_count - 1].kept_if_absent = true;
+	resources->inside.items[resources->inside.count - 1].kept_if_absent = true;
 	return 0;
 }
 
@@ -231,7 +278,7 @@ static int read_unified(const struct json *item, struct oci_resources *resources
 		return -1;
 	if (strchr(item->key, '/') || !strchr(item->key, '.') || item->key[0] == '.')
 		return json_error(item, err, "must be named CONTROLLER.FILE");
-	return add(resources, item, item->key, err, "%s", item->text);
+	return add(&resources->inside, item, item->key, err, "%s", item->text);
 }
 
 int resources_read(const struct json *linux_, struct oci_resources *resources, struct error *err)
@@ -240,7 +287,7 @@ int resources_read(const struct json *linux_, struct oci_resources *resources, s
 
 	if (json_get_object(linux_, "resources", &object, err) < 0 ||
 	    read_memory(object, resources, err) < 0 || read_cpu(object, resources, err) < 0 ||
-	    read_pids(object, resources, err) < 0 ||
+	    read_host_cpu(object, resources, err) < 0 || read_pids(object, resources, err) < 0 ||
 	    json_get_array(object, "hugepageLimits", &hugepages, err) < 0 ||
 	    json_get_object(object, "unified", &unified, err) < 0)
 		return -1;
@@ -253,12 +300,18 @@ int resources_read(const struct json *linux_, struct oci_resources *resources, s
 	return 0;
 }
 
+static void settings_free(struct cgroup_settings *settings)
+{
+	for (size_t i = 0; i < settings->count; i++) {
+		free(settings->items[i].field);
+		free(settings->items[i].file);
+		free(settings->items[i].value);
+	}
+	free(settings->items);
+}
+
 void resources_free(struct oci_resources *resources)
 {
-	for (size_t i = 0; i < resources->settings_count; i++) {
-		free(resources->settings[i].field);
-		free(resources->settings[i].file);
-		free(resources->settings[i].value);
-	}
-	free(resources->settings);
+	settings_free(&resources->inside);
+	settings_free(&resources->host);
 }

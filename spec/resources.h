@@ -1,5 +1,5 @@
 /*
- * linux.resources as what is to be written into the files of a cgroup of version 2
+ * linux.resources as what is to be written into the files of a cgroup; inside, of version 2
  * (config-linux.md, "Control groups"; admin-guide/cgroup-v2.rst). Where the spec
  * speaks of version 1, the values are converted as runc does. Devices are in
  * devices.h; what there is no file for, the table says (fields.h).
@@ -20,9 +20,19 @@ struct cgroup_setting {
 	bool kept_if_absent; /* a kernel without the file has nothing to be limited */
 };
 
+/* In the order in which the kernel takes them. */
+struct cgroup_settings {
+	struct cgroup_setting *items;
+	size_t count;
+};
+
 struct oci_resources {
-	struct cgroup_setting *settings; /* in the order in which the kernel takes them */
-	size_t settings_count;
+	struct cgroup_settings inside;
+	/*
+	 * For the cgroup on the host, files of both versions: each is for where it is
+	 * found. Time and processors only: the rest is the virtual machine's size.
+	 */
+	struct cgroup_settings host;
 	/*
 	 * How many processors linux.resources.cpu.cpus names, 0 = not given. Which
 	 * ones is said of the host's: the virtual machine has others.

@@ -1,4 +1,4 @@
-"""16: fields of config.json, looked at from inside the container."""
+"""17: fields of config.json, looked at from inside the container."""
 import json
 import os
 
@@ -32,7 +32,7 @@ def refused(t, title, change, *words):
     t.ok("... and leaves no container", t.rt("state", id).status != 0)
 
 
-@test(16)
+@test(17)
 def domain_name(t):
     """domainname"""
     result = t.run(["cat", "/proc/sys/kernel/domainname"], edit=lambda c: c.update(domainname="a-domain.test"))
@@ -49,7 +49,7 @@ SCHEDULERS = (
 )
 
 
-@test(16, vxn=True)
+@test(17, vxn=True)
 def scheduler(t):
     """process.scheduler"""
     for title, given, wanted in SCHEDULERS:
@@ -67,7 +67,7 @@ def scheduler(t):
         refused(t, title, lambda _c, process, _l, given=given: process.update(scheduler=given), word)
 
 
-@test(16, vxn=True)
+@test(17, vxn=True)
 def io_priority(t):
     """process.ioPriority"""
     for name, number in (("IOPRIO_CLASS_RT", 1), ("IOPRIO_CLASS_BE", 2), ("IOPRIO_CLASS_IDLE", 3)):
@@ -77,7 +77,7 @@ def io_priority(t):
         ioPriority={"class": "IOPRIO_CLASS_BE", "priority": 8}), "process.ioPriority.priority")
 
 
-@test(16, vxn=True)
+@test(17, vxn=True)
 def exec_inherits(t):
     """processes that join have the container's scheduler and I/O priority, or their own"""
 
@@ -109,7 +109,7 @@ def exec_inherits(t):
             ["1 0 0 3", "2 1", "8"])
 
 
-@test(16, vxn=True)
+@test(17, vxn=True)
 def exec_affinity(t):
     """process.execCPUAffinity: where the processes that join a container run"""
     look = ["sh", "-c", "grep Cpus_allowed_list /proc/self/status | cut -f 2"]
@@ -135,7 +135,7 @@ def exec_affinity(t):
     t.equal("exec works after that", container.exec(*look).out, "0,2\n")
 
 
-@test(16)
+@test(17)
 def personality(t):
     """linux.personality"""
     for domain, machine in (("LINUX", "x86_64"), ("LINUX32", "i686")):
@@ -145,7 +145,7 @@ def personality(t):
     refused(t, "another domain", lambda _c, _p, linux: linux.update(personality={"domain": "BSD"}), "personality")
 
 
-@test(16)
+@test(17)
 def sysctl(t):
     """linux.sysctl: what belongs to a namespace of the container"""
     values = {"net.ipv4.ip_forward": "1", "net/ipv4/ping_group_range": "0\t7", "kernel.shmmni": "77", "kernel.msgmax": "4321",
@@ -160,7 +160,7 @@ def sysctl(t):
     t.equal("kernel.domainname", (result.status, result.out), (0, "by-sysctl\n"), result)
 
 
-@test(16)
+@test(17)
 def sysctl_refusals(t):
     """linux.sysctl: what is refused"""
     for name in ("kernel.panic", "vm.swappiness", "kernel.hostname", "net.//.kernel.panic", "net/../kernel/panic"):

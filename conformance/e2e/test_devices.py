@@ -1,4 +1,4 @@
-"""16: linux.devices and linux.resources.devices, from inside the container."""
+"""17: linux.devices and linux.resources.devices, from inside the container."""
 from harness import IMAGE, test
 from test_config import edited, refused
 from volumes import ALL_CAPABILITIES
@@ -23,7 +23,7 @@ def powerful(process):
     process["capabilities"] = {name: ALL_CAPABILITIES for name in ("bounding", "effective", "permitted")}
 
 
-@test(16)
+@test(17)
 def device_nodes(t):
     """linux.devices"""
     made = [device("/dev/fuse", "c", 10, 229, fileMode=0o620, uid=7, gid=8), device("/dev/deep/er/zero", "u", 1, 5),
@@ -39,7 +39,7 @@ def device_nodes(t):
     t.ok("one without a driver can't be opened", result.status == 1 and "/dev" not in result.out and "disk" in result.err, result)
 
 
-@test(16)
+@test(17)
 def device_nodes_on_share(t):
     """linux.devices, where nodes can't be made: on the root file system"""
     rootfs = t.rootfs_copy()
@@ -55,7 +55,7 @@ def device_nodes_on_share(t):
             (0, "character special file 1:3 604 5\ncharacter special file 1:7 666 0\n0\n 00 00\n"), result)
 
 
-@test(16, vxn=True)
+@test(17, vxn=True)
 def device_nodes_in_the_way(t):
     """linux.devices: what is there already"""
     rootfs = t.rootfs_copy()
@@ -104,7 +104,7 @@ def accesses(t, title, rules, wanted):
     t.equal(title, got, wanted, result)
 
 
-@test(16)
+@test(17)
 def device_access(t):
     """linux.resources.devices"""
     accesses(t, "all refused: mknod alone is left", [DENY_ALL], {"kmsg": "m", "loop": "m"})
@@ -118,7 +118,7 @@ def device_access(t):
     accesses(t, "all but one", [allow("a", "rwm"), allow("c", "w", 1, 11, yes=False)], {"kmsg": "mr", "loop": "mrw+"})
 
 
-@test(16)
+@test(17)
 def device_access_defaults(t):
     """linux.resources.devices: what every container may open"""
 
@@ -133,7 +133,7 @@ def device_access_defaults(t):
     t.ok("a process that joins is held by it, too", result.status == 1 and result.out == "", result)
 
 
-@test(16, limit=180)
+@test(17, limit=180)
 def device_podman(t):
     """podman run --device"""
     result = t.podman_run("--rm", "--device", "/dev/fuse:/dev/other:r", IMAGE, "sh", "-c",

@@ -184,20 +184,23 @@ def unnamed(t):
 
 @test(4, vxn=True)
 def warnings(t):
-    """what is not applied yet, or cannot be, is a warning in --log and does not fail the run"""
+    """what cannot be applied is a warning in --log and does not fail the run, or is refused by name"""
 
     def edit(config):
-        config["linux"]["intelRdt"] = {"closID": "x"}
-        config["linux"]["netDevices"] = {"eth0": {"name": "eth1"}}
+        config["linux"]["mountLabel"] = "system_u:object_r:container_file_t:s0"
+        config["process"]["apparmorProfile"] = "podman-default"
         config["process"]["capabilities"]["ambient"] = ["CAP_KILL"]
         config["annotations"] = {"org.example.anything": "goes"}
 
     result = t.run(["echo", "hello"], edit=edit)
     t.equal("it runs, and is silent", (result.status, result.out, result.err), (0, "hello\n", ""), result)
     log = read(t.log)
-    for words in ("linux.intelRdt is not applied yet", "linux.netDevices is not applied yet",
+    for words in ("linux.mountLabel is not applied", "process.apparmorProfile is not applied",
                   "process.capabilities.ambient: CAP_KILL cannot be granted"):
         t.equal(f"the log has it once: {words}", log.count(words), 1, log)
+    for field, value in (("intelRdt", {"closID": "x"}), ("netDevices", {"eth0": {"name": "eth1"}})):
+        result = t.run(["true"], edit=lambda config: config["linux"].update({field: value}))
+        t.ok(f"refused: linux.{field}", result.status == 1 and f"linux.{field} is refused: " in result.err, result)
 
 
 @test(4, vxn=True, limit=180)

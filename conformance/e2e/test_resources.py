@@ -1,4 +1,6 @@
-"""16: linux.resources, linux.timeOffsets and linux.rootfsPropagation, from inside the container."""
+"""17: linux.resources, linux.timeOffsets and linux.rootfsPropagation, from inside the container."""
+import contextlib
+import os
 import time
 
 from harness import test
@@ -12,7 +14,7 @@ def limited(resources):
     return edited(lambda _c, _p, linux: linux.update(resources=resources), CGROUP)
 
 
-@test(16, vxn=True)
+@test(17, vxn=True)
 def limits(t):
     """linux.resources, as the container's cgroup shows them"""
     resources = {
@@ -37,7 +39,7 @@ def limits(t):
     t.equal("idle, and no limits", result.out, "1\nmax 100000\nmax\nmax\n", result)
 
 
-@test(16, vxn=True)
+@test(17, vxn=True)
 def limit_of_processes(t):
     """linux.resources.pids holds"""
     container = t.start(edit=limited({"pids": {"limit": 5}}))
@@ -45,7 +47,7 @@ def limit_of_processes(t):
     t.ok("a fork too many fails", "all" not in result.out and "can't fork" in result.err, result)
 
 
-@test(16, vxn=True)
+@test(17, vxn=True)
 def limit_of_processor(t):
     """linux.resources.cpu holds"""
 
@@ -60,17 +62,18 @@ def limit_of_processor(t):
     t.ok("a quota of a tenth slows it down", 0 < tenth < free / 3, (free, tenth))
 
 
-@test(16, vxn=True)
+@test(17, vxn=True)
 def limit_of_cpus(t):
     """linux.resources.cpu.cpus: as many as it names"""
+    all_of_them = os.cpu_count()
     with t.settings(vcpus=3):
-        for given, wanted in (("0", "1"), ("5,7", "2"), ("8-19", "3")):
+        for given, wanted in (("0", "1"), (f"0-{all_of_them - 1}", str(min(3, all_of_them)))):
             result = t.run(["sh", "-c", "nproc; cat /sys/fs/cgroup/cpuset.cpus.effective"], edit=limited({"cpu": {"cpus": given}}))
             last = int(wanted) - 1
             t.equal(f"{given} of the host's are {wanted} inside", result.out, f"{wanted}\n0{f'-{last}' if last else ''}\n", result)
 
 
-@test(16, vxn=True)
+@test(17, vxn=True)
 def limits_refused(t):
     """linux.resources: what is refused, by name"""
     for title, resources, field in (
@@ -84,20 +87,20 @@ def limits_refused(t):
         refused(t, title, lambda _c, _p, linux, resources=resources: linux.update(resources=resources), field)
 
 
-@test(16, vxn=True)
+@test(17, vxn=True)
 def limits_not_there(t):
     """linux.resources: what there is no way to apply is a warning"""
-    resources = {"memory": {"swappiness": 5, "kernel": 1 << 20}, "cpu": {"mems": "0"}, "network": {"classID": 5},
+    resources = {"memory": {"swappiness": 5, "kernel": 1 << 20}, "network": {"classID": 5},
                  "blockIO": {"weight": 10}, "rdma": {"mlx5_1": {"hcaHandles": 3}}}
     result = t.run(["echo", "runs"], edit=limited(resources))
     t.equal("it runs", (result.status, result.out), (0, "runs\n"), result)
     with open(t.log) as file:
         log = file.read()
-    for field in ("memory.swappiness", "memory.kernel", "cpu.mems", "network.classID", "blockIO.weight", "rdma"):
+    for field in ("memory.swappiness", "memory.kernel", "network.classID", "blockIO.weight", "rdma"):
         t.equal(f"the log has it once: {field}", log.count(f"linux.resources.{field} is not applied:"), 1, log)
 
 
-@test(16, vxn=True)
+@test(17, vxn=True)
 def time_offsets(t):
     """linux.timeOffsets"""
     offsets = {"monotonic": {"secs": 5000, "nanosecs": 5}, "boottime": {"secs": 700000}}
@@ -129,7 +132,7 @@ def time_offsets(t):
     refused(t, "without a time namespace", lambda _c, _p, linux: linux.update(timeOffsets=offsets), "linux.timeOffsets")
 
 
-@test(16)
+@test(17)
 def rootfs_propagation(t):
     """linux.rootfsPropagation"""
     look = "awk '$5 == \"/\" || $5 == \"/proc\" { $1 = $1; sub(/ - .*/, \"\"); print $5, $7 }' /proc/self/mountinfo | sed 's/:.*//'"
@@ -142,3 +145,30 @@ def rootfs_propagation(t):
         result = t.run(["true"], edit=edited(lambda _c, _p, linux, given=given: linux.update(rootfsPropagation=given)))
         t.equal(f"{given} runs", (result.status, result.err), (0, ""), result)
     refused(t, "another word", lambda _c, _p, linux: linux.update(rootfsPropagation="moon"), "linux.rootfsPropagation")
+
+
+def host_files(pid):
+    """What the host's cgroup files say of a stand-in, by name."""
+    with open(f"/proc/{pid}/cgroup") as file:
+        places = [line.strip().split(":", 2) for line in file]
+    found = {}
+    for _, controllers, path in places:
+        for top in ("/sys/fs/cgroup", *(f"/sys/fs/cgroup/{name}" for name in controllers.split(","))):
+            for name in ("cpu.shares", "cpu.cfs_quota_us", "cpu.cfs_period_us", "cpu.weight", "cpu.max", "cpuset.cpus", "cpuset.mems"):
+                with contextlib.suppress(OSError):
+                    with open(f"{top}{path}/{name}") as file:
+                        found[name] = file.read().strip()
+    return found
+
+
+@test(17, vxn=True)
+def limits_on_the_host(t):
+    """the time and the processors of linux.resources.cpu are the virtual machine's on the host, too"""
+    container = t.start(edit=limited({"cpu": {"shares": 2048, "quota": 50000, "period": 200000, "cpus": "0", "mems": "0"}}))
+    found = host_files(container.pid)
+    wanted = {"cpu.shares": "2048", "cpu.cfs_quota_us": "50000", "cpu.cfs_period_us": "200000"} if "cpu.shares" in found else {
+        "cpu.weight": "79", "cpu.max": "50000 200000"}
+    wanted.update({"cpuset.cpus": "0", "cpuset.mems": "0"})
+    t.equal("the cgroup of its stand-in has them", found, wanted)
+    result = t.run(["true"], edit=limited({"cpu": {"cpus": "0,500"}}))
+    t.ok("processors that the host lacks are refused, by field", result.status == 1 and "linux.resources.cpu.cpus" in result.err, result)

@@ -1,4 +1,4 @@
-"""16: linux.seccomp, by system calls made inside the container."""
+"""17: linux.seccomp, by system calls made inside the container."""
 import os
 import signal
 
@@ -48,7 +48,7 @@ class Filtered:
         self.t.equal(title, (result.status, result.out), (status, ""), result)
 
 
-@test(16)
+@test(17)
 def seccomp_actions(t):
     """linux.seccomp: actions, errno, unknown names, flags"""
     f = Filtered(t)
@@ -63,7 +63,7 @@ def seccomp_actions(t):
         f.ends(action, {**ALLOW, "syscalls": [rule(action, "sync")]}, ["call=162"], SIGSYS)
 
 
-@test(16)
+@test(17)
 def seccomp_arguments(t):
     """linux.seccomp: the operators, on all 64 bits of an argument"""
     f = Filtered(t)
@@ -90,7 +90,7 @@ def seccomp_arguments(t):
             ["call=8,-1,1", "call=8,-1,2", "call=8,-1,3"], [-EPERM, -EACCES, -EBADF])
 
 
-@test(16)
+@test(17)
 def seccomp_architectures(t):
     """linux.seccomp: calls of 32 bits"""
     f = Filtered(t)
@@ -101,7 +101,7 @@ def seccomp_architectures(t):
            {**ALLOW, "architectures": ["SCMP_ARCH_X86_64"], "syscalls": [rule("ERRNO", "getppid")]}, ["call32=20"], SIGSYS)
 
 
-@test(16, vxn=True)
+@test(17, vxn=True)
 def seccomp_default(t):
     """linux.seccomp: what the rules do not name"""
     f = Filtered(t)
@@ -113,7 +113,7 @@ def seccomp_default(t):
             [-EACCES, -EACCES, -ENOSYS])
 
 
-@test(16, vxn=True)
+@test(17, vxn=True)
 def seccomp_bare(t):
     """linux.seccomp: rules that name only what the program itself calls"""
     f = Filtered(t)
@@ -129,7 +129,7 @@ def seccomp_bare(t):
     t.ok("without execve nothing runs", result.status == 1 and "signal 31" in result.err or result.status == SIGSYS, result)
 
 
-@test(16, vxn=True)
+@test(17, vxn=True)
 def seccomp_processes(t):
     """linux.seccomp: who has the filter, and with which privileges"""
     status = ["sh", "-c", "grep -E '^(Seccomp|NoNewPrivs|CapEff|CapPrm)' /proc/self/status | tr -d '\\t'"]
@@ -154,7 +154,7 @@ def seccomp_processes(t):
     t.ok("without linux.seccomp there is none", "Seccomp:0" in result.out, result)
 
 
-@test(16, vxn=True)
+@test(17, vxn=True)
 def seccomp_refusals(t):
     """linux.seccomp: what is refused, by name"""
     for title, seccomp, word in (
@@ -168,7 +168,7 @@ def seccomp_refusals(t):
         refused(t, title, lambda _c, _p, linux, seccomp=seccomp: linux.update(seccomp=seccomp), word)
 
 
-@test(16, limit=180)
+@test(17, limit=180)
 def seccomp_podman(t):
     """podman's default rules"""
     tool = f"{os.path.dirname(os.path.abspath(__file__))}/inside_process"

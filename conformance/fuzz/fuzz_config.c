@@ -25,7 +25,7 @@ static void check_process(const struct oci_process *process)
 static void check_config(const struct oci_config *config)
 {
 	FUZZ_CHECK(config->oci_version && config->root_path);
-	FUZZ_CHECK(config->not_yet && config->warnings);
+	FUZZ_CHECK(config->warnings);
 	FUZZ_CHECK(config->masked_paths && config->readonly_paths);
 	for (size_t i = 0; i < config->mounts_count; i++) {
 		FUZZ_CHECK(config->mounts[i].destination && config->mounts[i].options);

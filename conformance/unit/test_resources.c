@@ -71,8 +71,8 @@ static void settings(void **state)
 		struct oci_config *config = parse(rows[i].json);
 		char written[1024] = "";
 
-		for (size_t j = 0; j < config->resources.settings_count; j++) {
-			const struct cgroup_setting *s = &config->resources.settings[j];
+		for (size_t j = 0; j < config->resources.inside.count; j++) {
+			const struct cgroup_setting *s = &config->resources.inside.items[j];
 			size_t used = strlen(written);
 
 			assert_memory_equal(s->field, prefix, strlen(prefix));
@@ -94,10 +94,30 @@ static void cpus(void **state)
 
 	(void)state;
 	assert_int_equal(config->resources.cpus, 4);
-	assert_int_equal(config->resources.settings_count, 0);
-	assert_string_equal(config->warnings[0],
-			    "linux.resources.cpu.mems is not applied: the virtual machine has one "
-			    "node");
+	assert_int_equal(config->resources.inside.count, 0);
+	config_free(config);
+}
+
+/* Files of both versions, as the host has one or the other. */
+static void host(void **state)
+{
+	static const char *const expected[][2] = {
+		{ "cpu.shares", "512" },	 { "cpu.cfs_period_us", "20000" },
+		{ "cpu.cfs_quota_us", "10000" }, { "cpu.rt_runtime_us", "5" },
+		{ "cpuset.cpus", "0" },		 { "cpuset.mems", "0" },
+		{ "cpu.weight", "20" },		 { "cpu.max", "10000 20000" },
+	};
+	struct oci_config *config =
+		parse(CPU("'cpus':'0','mems':'0','shares':512,'quota':10000,'period':20000,"
+			  "'realtimeRuntime':5,'realtimePeriod':0"));
+	const struct cgroup_settings *settings = &config->resources.host;
+
+	(void)state;
+	assert_int_equal(settings->count, ARRAY_SIZE(expected));
+	for (size_t i = 0; i < ARRAY_SIZE(expected); i++) {
+		assert_string_equal(settings->items[i].file, expected[i][0]);
+		assert_string_equal(settings->items[i].value, expected[i][1]);
+	}
 	config_free(config);
 }
 
@@ -177,9 +197,8 @@ static void wrong_inputs(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(settings),
-		cmocka_unit_test(cpus),
-		cmocka_unit_test(time_offsets),
+		cmocka_unit_test(settings),	cmocka_unit_test(cpus),
+		cmocka_unit_test(host),		cmocka_unit_test(time_offsets),
 		cmocka_unit_test(wrong_inputs),
 	};
 
