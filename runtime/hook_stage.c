@@ -26,6 +26,7 @@ static const enum container_status stage_status[OCI_HOOK_STAGE_COUNT] = {
 struct place {
 	int standin;	   /* pidfd */
 	int own_processes; /* our pid namespace */
+	bool has_mounts;   /* a mount namespace of its own */
 	const char *rootfs;
 };
 
@@ -78,7 +79,7 @@ static int enter_place(void *context, struct error *err)
 {
 	const struct place *place = context;
 
-	if (enter_mounts(place, err) < 0)
+	if (place->has_mounts && enter_mounts(place, err) < 0)
 		return -1;
 	if (setns(place->standin, CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP) < 0)
 		return error_set(err, errno, "join the container's namespaces");
@@ -147,5 +148,6 @@ int hook_stage_run(enum oci_hook_stage stage, const struct oci_config *config,
 	if (!text || (stage == OCI_HOOK_CREATE_CONTAINER && place_open(&place, state, err) < 0))
 		return -1;
 	run.state = text;
+	place.has_mounts = config_has_new_namespace(config, OCI_NAMESPACE_MOUNT);
 	return run_all(stage, hooks, &run, &place, err);
 }

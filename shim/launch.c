@@ -273,7 +273,7 @@ static int launch(int argc, char **argv, struct error *err)
 	if (launcher.null < 0 || namespaces_open_user(&launcher, err) < 0)
 		return -1;
 	if (launcher.container_pid) {
-		if (namespaces_join_container(launcher.container_pid, err) < 0)
+		if (namespaces_join_container(launcher.config, launcher.container_pid, err) < 0)
 			return -1;
 	} else {
 		if (namespaces_join(launcher.config, err) < 0)

@@ -30,20 +30,38 @@ static int make_all_private(struct error *err)
 	return 0;
 }
 
+static int find_rootfs(const struct launcher *launcher, char path[PATH_MAX], struct error *err)
+{
+	const char *given = launcher->config->root_path;
+	bool absolute = given[0] == '/';
+
+	if (snprintf(path, PATH_MAX, "%s%s%s", absolute ? "" : launcher->bundle,
+		     absolute ? "" : "/", given) >= PATH_MAX)
+		return error_set(err, ENAMETOOLONG, "open the root file system %s", given);
+	return 0;
+}
+
+/* Where the mounts are somebody else's, nothing is placed. */
+static int enter_as_it_is(const struct launcher *launcher, struct error *err)
+{
+	char path[PATH_MAX];
+
+	if (find_rootfs(launcher, path, err) < 0)
+		return -1;
+	if (chdir(path) < 0 || chroot(".") < 0)
+		return error_set(err, errno, "enter the root file system %s", path);
+	return 0;
+}
+
 /* Mounts a copy of the rootfs over itself: only a mount can become the root. */
 static int open_rootfs(const struct launcher *launcher, struct error *err)
 {
-	const char *path = launcher->config->root_path;
-	char absolute[PATH_MAX];
+	char path[PATH_MAX];
 	CLEANUP_CLOSE int root = -1;
 	struct stat status;
 
-	if (path[0] != '/') {
-		if (snprintf(absolute, sizeof(absolute), "%s/%s", launcher->bundle, path) >=
-		    (int)sizeof(absolute))
-			return error_set(err, ENAMETOOLONG, "open the root file system %s", path);
-		path = absolute;
-	}
+	if (find_rootfs(launcher, path, err) < 0)
+		return -1;
 	root = detached_mount(AT_FDCWD, path, AT_RECURSIVE, err);
 	if (root < 0)
 		return error_prefix(err, "root file system");
@@ -165,6 +183,8 @@ int rootfs_enter(const struct launcher *launcher, struct error *err)
 	const struct oci_config *config = launcher->config;
 	CLEANUP_CLOSE int root = -1;
 
+	if (!config_has_new_namespace(config, OCI_NAMESPACE_MOUNT))
+		return enter_as_it_is(launcher, err);
 	if (make_all_private(err) < 0)
 		return -1;
 	root = open_rootfs(launcher, err);

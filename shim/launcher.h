@@ -51,7 +51,7 @@ int detached_open(const char *path, int flags, struct error *err);
 int namespaces_join(const struct oci_config *config, struct error *err);
 
 /* Joins all of a running container's stand-in, its root directory included. */
-int namespaces_join_container(pid_t pid, struct error *err);
+int namespaces_join_container(const struct oci_config *config, pid_t pid, struct error *err);
 
 /* CLONE_* flags with which the child is to be made: a pid namespace comes into being so. */
 uint64_t namespaces_clone_flags(const struct oci_config *config);
@@ -62,7 +62,7 @@ uint64_t namespaces_clone_flags(const struct oci_config *config);
  */
 int namespaces_open_user(struct launcher *launcher, struct error *err);
 
-/* In the child: new namespaces of the other types, a mount namespace always. */
+/* In the child: new namespaces of the other types. */
 int namespaces_unshare(const struct oci_config *config, struct error *err);
 
 /* launch_rootfs.c: builds the mount tree below the rootfs and makes it the root. */

@@ -161,6 +161,13 @@ struct oci_config {
 	char **warnings; /* whole lines for --log: ignored capabilities, labels; never NULL */
 };
 
+/* Asked for, and not by path. */
+static inline bool config_has_new_namespace(const struct oci_config *config,
+					    enum oci_namespace_type type)
+{
+	return config->namespaces[type].present && !config->namespaces[type].path;
+}
+
 /*
  * Parses and validates. On failure *config is NULL. The result is released by
  * config_free. Errors: broken JSON, a member of a wrong type, ociVersion absent

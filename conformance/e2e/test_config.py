@@ -175,3 +175,19 @@ def sysctl_refusals(t):
         linux["sysctl"] = {"kernel.shmmni": "77"}
 
     refused(t, "one of a namespace that the container does not have", without_namespaces, "linux.sysctl.kernel.shmmni")
+
+
+@test(17, limit=60)
+def without_a_mount_namespace(t):
+    """a container that asks for no mount namespace: its stand-in is in the host's, at its root"""
+    def edit(config):
+        config["linux"]["namespaces"] = [one for one in config["linux"]["namespaces"] if one["type"] != "mount"]
+        config["mounts"] = []
+        config["linux"].pop("maskedPaths", None)
+        config["linux"].pop("readonlyPaths", None)
+
+    container = t.start(edit=edit, rootfs=t.rootfs_copy(), readonly=False)
+    t.equal("the host's mounts", os.readlink(f"/proc/{container.pid}/ns/mnt"), os.readlink("/proc/self/ns/mnt"))
+    t.ok("its root is the rootfs", os.readlink(f"/proc/{container.pid}/root").endswith("/rootfs"))
+    result = container.sh("ls /bin/busybox; exit 3")
+    t.equal("exec", (result.status, result.out), (3, "/bin/busybox\n"), result)
