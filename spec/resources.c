@@ -213,12 +213,21 @@ static int read_host_cpu(const struct json *object, struct oci_resources *resour
 		    add(&resources->host, node, rows[i].file, err, "%s", node->text) < 0)
 			return -1;
 	}
-	/* and of version 2, as inside */
+	return 0;
+}
+
+/* What is of version 2, or called the same in both. */
+static int copy_to_host(const struct json *object, struct oci_resources *resources,
+			struct error *err)
+{
 	for (size_t i = 0; i < resources->inside.count; i++) {
 		const struct cgroup_setting *setting = &resources->inside.items[i];
+		bool is_pids = strcmp(setting->file, "pids.max") == 0;
 
-		if (strncmp(setting->file, "cpu.", 4) == 0 &&
-		    add(&resources->host, cpu, setting->file, err, "%s", setting->value) < 0)
+		if (!is_pids && strncmp(setting->file, "cpu.", 4) != 0)
+			continue;
+		if (add(&resources->host, json_member(object, is_pids ? "pids" : "cpu"),
+			setting->file, err, "%s", setting->value) < 0)
 			return -1;
 	}
 	return 0;
@@ -288,6 +297,7 @@ int resources_read(const struct json *linux_, struct oci_resources *resources, s
 	if (json_get_object(linux_, "resources", &object, err) < 0 ||
 	    read_memory(object, resources, err) < 0 || read_cpu(object, resources, err) < 0 ||
 	    read_host_cpu(object, resources, err) < 0 || read_pids(object, resources, err) < 0 ||
+	    copy_to_host(object, resources, err) < 0 ||
 	    json_get_array(object, "hugepageLimits", &hugepages, err) < 0 ||
 	    json_get_object(object, "unified", &unified, err) < 0)
 		return -1;
