@@ -28,6 +28,7 @@
 #include "protocol.h"
 #include "rootfs.h"
 #include "schedule.h"
+#include "signals.h"
 #include "start_hooks.h"
 #include "sysctl_apply.h"
 #include "terminal.h"
@@ -79,20 +80,10 @@ static int place_stdio(const struct child_plan *plan, struct error *err)
 	return close_others(plan, err);
 }
 
-static void reset_signals(void)
-{
-	sigset_t none;
-
-	for (int i = 1; i < NSIG; i++)
-		signal(i, SIG_DFL);
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
-}
-
 /* What can be done before the container's file system is there. */
 static int begin(const struct child_plan *plan, struct error *err)
 {
-	reset_signals();
+	signals_reset();
 	/* Nobody in the container may look into this copy of vxn-init. */
 	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 	if (place_stdio(plan, err) < 0)

@@ -28,6 +28,7 @@
 #include "cleanup.h"
 #include "launch_protocol.h"
 #include "launcher.h"
+#include "signals.h"
 
 #define CONFIG_SIZE_MAX (16u << 20)
 
@@ -151,17 +152,6 @@ static int parse_arguments(int argc, char **argv, struct launcher *launcher, str
 		return -1;
 	}
 	return 0;
-}
-
-/* Nothing of the caller's way with signals may reach the stand-in. */
-static void reset_signals(void)
-{
-	sigset_t none;
-
-	for (int number = 1; number < NSIG; number++)
-		signal(number, SIG_DFL);
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
 /* From here on no signal is lost: those that come early wait for the stand-in. */
@@ -293,7 +283,7 @@ int main(int argc, char **argv)
 	struct error err = { 0 };
 
 	close_range(LAUNCH_CGROUP_FD, ~0u, CLOSE_RANGE_CLOEXEC);
-	reset_signals();
+	signals_reset();
 	umask(0);
 	if (launch(argc, argv, &err) < 0)
 		give_up(&err);

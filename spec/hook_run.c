@@ -20,6 +20,7 @@
 
 #include "cleanup.h"
 #include "monotonic.h"
+#include "signals.h"
 
 #define OUTPUT_KEPT 512
 
@@ -42,22 +43,12 @@ static int state_file(const char *state, struct error *err)
 	return steal_fd(&fd);
 }
 
-static void reset_signals(void)
-{
-	sigset_t none;
-
-	for (int i = 1; i < NSIG; i++)
-		signal(i, SIG_DFL);
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
-}
-
 static int become_hook(const struct oci_hook *hook, const struct hook_run *run, int input,
 		       int output, struct error *err)
 {
 	char *path_alone[] = { hook->path, NULL };
 
-	reset_signals();
+	signals_reset();
 	setsid();
 	if (run->prepare && run->prepare(run->context, err) < 0)
 		return -1;

@@ -81,3 +81,13 @@ int signal_parse(const char *text)
 			return signals[i].number;
 	return -1;
 }
+
+void signals_reset(void)
+{
+	sigset_t none;
+
+	for (int i = 1; i < NSIG; i++)
+		signal(i, SIG_DFL);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+}

@@ -1,5 +1,5 @@
 /*
- * Signal names as users and engines write them. Both sides run Linux on the same
+ * Signals: their names as users and engines write them. Both sides run Linux on the same
  * architecture, so the numbers need no translation.
  */
 #ifndef VXN_SIGNALS_H
@@ -11,5 +11,8 @@
  * signal.
  */
 int signal_parse(const char *text);
+
+/* All to their defaults, none blocked: as a program expects to be executed. */
+void signals_reset(void);
 
 #endif

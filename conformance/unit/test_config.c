@@ -2,28 +2,14 @@
  * config.json: every field of the spec, a config as podman writes it, the table of
  * fields, and inputs that are wrong in one place each.
  */
-#include "unit.h"
+#include "configs.h"
 
 #include <linux/capability.h>
 #include <sched.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
 
-#include "config.h"
 #include "fields.h"
-#include "samples.h"
-
-/* Parses text with single quotes; fails the test when that does not work. */
-static struct oci_config *parse(const char *text)
-{
-	CLEANUP_FREE char *json = sample_text(text);
-	struct oci_config *config;
-	struct error err = { 0 };
-
-	if (config_parse(json, strlen(json), &config, &err) < 0)
-		fail_msg("%s", err.message);
-	return config;
-}
 
 static bool contains(char *const *list, const char *text)
 {
@@ -35,7 +21,7 @@ static bool contains(char *const *list, const char *text)
 
 static void full_process(void **state)
 {
-	struct oci_config *config = parse(sample_full);
+	struct oci_config *config = parse_config(sample_full);
 	struct oci_process *process = &config->process;
 
 	(void)state;
@@ -71,7 +57,7 @@ static void full_process(void **state)
 
 static void full_mounts(void **state)
 {
-	struct oci_config *config = parse(sample_full);
+	struct oci_config *config = parse_config(sample_full);
 	struct oci_mount *m = config->mounts;
 
 	(void)state;
@@ -94,7 +80,7 @@ static void full_mounts(void **state)
 
 static void full_rest(void **state)
 {
-	struct oci_config *config = parse(sample_full);
+	struct oci_config *config = parse_config(sample_full);
 
 	(void)state;
 	assert_string_equal(config->oci_version, "1.2.0");
@@ -121,7 +107,7 @@ static void full_rest(void **state)
 /* Every row of the table that says something is used by the full sample. */
 static void full_fields(void **state)
 {
-	struct oci_config *config = parse(sample_full);
+	struct oci_config *config = parse_config(sample_full);
 
 	(void)state;
 	for (size_t i = 0; i < field_rules_count; i++) {
@@ -147,7 +133,7 @@ static void full_fields(void **state)
 
 static void vm_section(void **state)
 {
-	struct oci_config *config = parse(sample_full);
+	struct oci_config *config = parse_config(sample_full);
 
 	(void)state;
 	assert_string_equal(config->vm.kernel, "/path/to/vmlinuz");
@@ -158,7 +144,7 @@ static void vm_section(void **state)
 
 static void podman(void **state)
 {
-	struct oci_config *config = parse(sample_podman);
+	struct oci_config *config = parse_config(sample_podman);
 
 	(void)state;
 	assert_null(config->warnings[0]);
@@ -174,7 +160,7 @@ static void podman(void **state)
 static void minimal(void **state)
 {
 	struct oci_config *config =
-		parse("{'ociVersion':'1.0.0','root':{'path':'r'},'linux':null}");
+		parse_config("{'ociVersion':'1.0.0','root':{'path':'r'},'linux':null}");
 
 	(void)state;
 	assert_false(config->has_process);
@@ -219,9 +205,7 @@ static void cut(void **state)
 #define NAMESPACES(rest) \
 	ROOT("'linux':{'namespaces':[{'type':'network'},{'type':'ipc'},{'type':'uts'}]," rest "}")
 
-static const struct {
-	const char *json, *message;
-} wrong[] = {
+static const struct wrong_input wrong[] = {
 	{ "{'root':{'path':'r'}}", "ociVersion is missing" },
 	{ "{'ociVersion':1,'root':{'path':'r'}}", "ociVersion must be a string, is a number" },
 	{ "{'ociVersion':'2.0.0','root':{'path':'r'}}", "ociVersion must be 1.x, is \"2.0.0\"" },
@@ -351,22 +335,13 @@ static const struct {
 static void wrong_inputs(void **state)
 {
 	(void)state;
-	for (size_t i = 0; i < ARRAY_SIZE(wrong); i++) {
-		CLEANUP_FREE char *json = sample_text(wrong[i].json);
-		struct oci_config *config;
-		struct error err = { 0 };
-
-		if (config_parse(json, strlen(json), &config, &err) == 0)
-			fail_msg("accepted: %s", json);
-		if (strncmp(err.message, wrong[i].message, strlen(wrong[i].message)) != 0)
-			fail_msg("%s\n says     %s\n expected %s", json, err.message,
-				 wrong[i].message);
-	}
+	for (size_t i = 0; i < ARRAY_SIZE(wrong); i++)
+		assert_wrong(&wrong[i], false);
 }
 
 static void sysctls(void **state)
 {
-	struct oci_config *config = parse(
+	struct oci_config *config = parse_config(
 		NAMESPACES("'sysctl':{'net.ipv4.conf.eth0/1.x':'a b','net/ipv4/conf/eth0.1/y':'',"
 			   "'kernel.sem':'1','fs.mqueue.msg_max':'2','kernel.domainname':'d'}"));
 
@@ -394,7 +369,7 @@ static void deep(void **state)
 
 static void process_round_trip(void **state)
 {
-	struct oci_config *config = parse(sample_full);
+	struct oci_config *config = parse_config(sample_full);
 	CLEANUP_FREE char *first = process_print(&config->process, NULL);
 	CLEANUP_FREE char *second = NULL;
 	struct oci_process *process;

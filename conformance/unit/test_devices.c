@@ -1,29 +1,15 @@
 /* linux.devices and linux.resources.devices as read, and wrong in one place each. */
-#include "unit.h"
+#include "configs.h"
 
 #include <sys/stat.h>
-
-#include "config.h"
-#include "samples.h"
 
 #define LINUX(rest)  "{'ociVersion':'1.0.2','root':{'path':'r'},'linux':{" rest "}}"
 #define DEVICE(rest) LINUX("'devices':[{" rest "}]")
 #define RULE(rest)   LINUX("'resources':{'devices':[{" rest "}]}")
 
-static struct oci_config *parse(const char *text)
-{
-	CLEANUP_FREE char *json = sample_text(text);
-	struct oci_config *config;
-	struct error err = { 0 };
-
-	if (config_parse(json, strlen(json), &config, &err) < 0)
-		fail_msg("%s: %s", text, err.message);
-	return config;
-}
-
 static void nodes(void **state)
 {
-	struct oci_config *config = parse(
+	struct oci_config *config = parse_config(
 		LINUX("'devices':[{'path':'/dev/fuse','type':'c','major':10,'minor':229,"
 		      "'fileMode':25014,'uid':7,'gid':8},{'path':'/a/b','type':'u','major':4095,"
 		      "'minor':1048575},{'path':'/dev/sda','type':'b','major':8,'minor':0},"
@@ -47,7 +33,7 @@ static void nodes(void **state)
 
 static void rules(void **state)
 {
-	struct oci_config *config = parse(LINUX(
+	struct oci_config *config = parse_config(LINUX(
 		"'resources':{'devices':[{'allow':false,'access':'rwm'},"
 		"{'allow':true,'type':'c','major':1,'minor':3,'access':'r'},"
 		"{'allow':true,'type':'b','major':-1,'access':'mw'},{'type':'','access':'w'}]}"));
@@ -67,9 +53,7 @@ static void rules(void **state)
 	config_free(config);
 }
 
-static const struct {
-	const char *json, *message;
-} wrong[] = {
+static const struct wrong_input wrong[] = {
 	{ LINUX("'devices':{}"), "linux.devices must be an array, is an object" },
 	{ DEVICE("'type':'c'"), "linux.devices[0].path is missing" },
 	{ DEVICE("'path':'dev/x','type':'c'"),
@@ -106,17 +90,8 @@ static const struct {
 static void wrong_inputs(void **state)
 {
 	(void)state;
-	for (size_t i = 0; i < ARRAY_SIZE(wrong); i++) {
-		CLEANUP_FREE char *json = sample_text(wrong[i].json);
-		struct oci_config *config;
-		struct error err = { 0 };
-
-		if (config_parse(json, strlen(json), &config, &err) == 0)
-			fail_msg("accepted: %s", json);
-		if (strncmp(err.message, wrong[i].message, strlen(wrong[i].message)) != 0)
-			fail_msg("%s\n says     %s\n expected %s", json, err.message,
-				 wrong[i].message);
-	}
+	for (size_t i = 0; i < ARRAY_SIZE(wrong); i++)
+		assert_wrong(&wrong[i], false);
 }
 
 int main(void)

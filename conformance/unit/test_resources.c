@@ -2,27 +2,13 @@
  * linux.resources as what is written to a cgroup, linux.timeOffsets, and both
  * wrong in one place each.
  */
-#include "unit.h"
-
-#include "config.h"
-#include "samples.h"
+#include "configs.h"
 
 #define LINUX(rest)  "{'ociVersion':'1.0.2','root':{'path':'r'},'linux':{" rest "}}"
 #define RES(rest)    LINUX("'resources':{" rest "}")
 #define MEMORY(rest) RES("'memory':{" rest "}")
 #define CPU(rest)    RES("'cpu':{" rest "}")
 #define TIME(rest)   LINUX("'namespaces':[{'type':'time'}],'timeOffsets':{" rest "}")
-
-static struct oci_config *parse(const char *text)
-{
-	CLEANUP_FREE char *json = sample_text(text);
-	struct oci_config *config;
-	struct error err = { 0 };
-
-	if (config_parse(json, strlen(json), &config, &err) < 0)
-		fail_msg("%s: %s", text, err.message);
-	return config;
-}
 
 /* written: "FIELD FILE=VALUE;..." with the fields' common beginning left out. */
 static const struct {
@@ -68,7 +54,7 @@ static void settings(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-		struct oci_config *config = parse(rows[i].json);
+		struct oci_config *config = parse_config(rows[i].json);
 		char written[1024] = "";
 
 		for (size_t j = 0; j < config->resources.inside.count; j++) {
@@ -90,7 +76,7 @@ static void settings(void **state)
 
 static void cpus(void **state)
 {
-	struct oci_config *config = parse(CPU("'cpus':'4-6,9','mems':'1'"));
+	struct oci_config *config = parse_config(CPU("'cpus':'4-6,9','mems':'1'"));
 
 	(void)state;
 	assert_int_equal(config->resources.cpus, 4);
@@ -108,8 +94,8 @@ static void host(void **state)
 		{ "cpu.weight", "20" },		 { "cpu.max", "10000 20000" },
 	};
 	struct oci_config *config =
-		parse(CPU("'cpus':'0','mems':'0','shares':512,'quota':10000,'period':20000,"
-			  "'realtimeRuntime':5,'realtimePeriod':0"));
+		parse_config(CPU("'cpus':'0','mems':'0','shares':512,'quota':10000,'period':20000,"
+				 "'realtimeRuntime':5,'realtimePeriod':0"));
 	const struct cgroup_settings *settings = &config->resources.host;
 
 	(void)state;
@@ -124,7 +110,7 @@ static void host(void **state)
 static void time_offsets(void **state)
 {
 	struct oci_config *config =
-		parse(TIME("'boottime':{'secs':-5,'nanosecs':999999999},'monotonic':{}"));
+		parse_config(TIME("'boottime':{'secs':-5,'nanosecs':999999999},'monotonic':{}"));
 	const struct oci_time_offsets *offsets = &config->time_offsets;
 
 	(void)state;
@@ -133,16 +119,14 @@ static void time_offsets(void **state)
 	assert_int_equal(offsets->boottime.nanoseconds, 999999999);
 	assert_int_equal(offsets->monotonic.seconds, 0);
 	config_free(config);
-	config = parse(LINUX("'timeOffsets':{}"));
+	config = parse_config(LINUX("'timeOffsets':{}"));
 	assert_false(config->time_offsets.monotonic.given);
 	config_free(config);
 }
 
 #define R "linux.resources."
 
-static const struct {
-	const char *json, *message;
-} wrong[] = {
+static const struct wrong_input wrong[] = {
 	{ LINUX("'resources':[]"), "linux.resources must be an object, is an array" },
 	{ MEMORY("'limit':'1'"), R "memory.limit must be a number, is a string" },
 	{ MEMORY("'limit':-2"), R "memory.limit must be between -1 and" },
@@ -181,17 +165,8 @@ static const struct {
 static void wrong_inputs(void **state)
 {
 	(void)state;
-	for (size_t i = 0; i < ARRAY_SIZE(wrong); i++) {
-		CLEANUP_FREE char *json = sample_text(wrong[i].json);
-		struct oci_config *config;
-		struct error err = { 0 };
-
-		if (config_parse(json, strlen(json), &config, &err) == 0)
-			fail_msg("accepted: %s", json);
-		if (strncmp(err.message, wrong[i].message, strlen(wrong[i].message)) != 0)
-			fail_msg("%s\n says     %s\n expected %s", json, err.message,
-				 wrong[i].message);
-	}
+	for (size_t i = 0; i < ARRAY_SIZE(wrong); i++)
+		assert_wrong(&wrong[i], false);
 }
 
 int main(void)

@@ -2,13 +2,11 @@
  * process.scheduler, ioPriority and execCPUAffinity, and lists of CPUs: read,
  * printed, inherited, and wrong in one place each.
  */
-#include "unit.h"
+#include "configs.h"
 
 #include <linux/ioprio.h>
 
-#include "config.h"
 #include "cpu_list.h"
-#include "samples.h"
 
 #define PROCESS(rest) "{'args':['a'],'cwd':'/'," rest "}"
 
@@ -110,9 +108,7 @@ static void inherited(void **state)
 	process_free(own);
 }
 
-static const struct {
-	const char *json, *message;
-} wrong[] = {
+static const struct wrong_input wrong[] = {
 	{ PROCESS("'scheduler':[]"), "scheduler must be an object, is an array" },
 	{ PROCESS("'scheduler':{'nice':1}"), "scheduler.policy is missing" },
 	{ PROCESS("'scheduler':{'policy':'SCHED_MOON'}"),
@@ -143,17 +139,8 @@ static const struct {
 static void wrong_inputs(void **state)
 {
 	(void)state;
-	for (size_t i = 0; i < ARRAY_SIZE(wrong); i++) {
-		CLEANUP_FREE char *json = sample_text(wrong[i].json);
-		struct oci_process *process;
-		struct error err = { 0 };
-
-		if (process_parse(json, strlen(json), &process, &err) == 0)
-			fail_msg("accepted: %s", json);
-		if (strncmp(err.message, wrong[i].message, strlen(wrong[i].message)) != 0)
-			fail_msg("%s\n says     %s\n expected %s", json, err.message,
-				 wrong[i].message);
-	}
+	for (size_t i = 0; i < ARRAY_SIZE(wrong); i++)
+		assert_wrong(&wrong[i], true);
 }
 
 static void cpu_lists(void **state)

@@ -2,7 +2,7 @@
  * linux.seccomp as read, what is wrong in one place each, and the filter that is
  * made of it: loaded by a child, which says what its system calls get.
  */
-#include "unit.h"
+#include "configs.h"
 
 #include <errno.h>
 #include <linux/seccomp.h>
@@ -11,28 +11,15 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "config.h"
-#include "samples.h"
 #include "seccomp_filter.h"
 
 #define CONFIG(seccomp) "{'ociVersion':'1.0.2','root':{'path':'r'},'linux':{'seccomp':" seccomp "}}"
 #define ALLOW(rest)	CONFIG("{'defaultAction':'SCMP_ACT_ALLOW'," rest "}")
 #define RULE(rest)	ALLOW("'syscalls':[{'names':['a']," rest "}]")
 
-static struct oci_config *parse(const char *text)
-{
-	CLEANUP_FREE char *json = sample_text(text);
-	struct oci_config *config;
-	struct error err = { 0 };
-
-	if (config_parse(json, strlen(json), &config, &err) < 0)
-		fail_msg("%s: %s", text, err.message);
-	return config;
-}
-
 static void full(void **state)
 {
-	struct oci_config *config = parse(CONFIG(
+	struct oci_config *config = parse_config(CONFIG(
 		"{'defaultAction':'SCMP_ACT_ERRNO','architectures':['SCMP_ARCH_X86_64','SCMP_ARCH_"
 		"X86',"
 		"'SCMP_ARCH_MIPS64N32'],'flags':['SECCOMP_FILTER_FLAG_TSYNC',"
@@ -79,7 +66,7 @@ static void none(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
-		struct oci_config *config = parse(texts[i]);
+		struct oci_config *config = parse_config(texts[i]);
 		struct seccomp_filter filter;
 
 		assert_null(config->seccomp);
@@ -92,9 +79,7 @@ static void none(void **state)
 
 #define SECCOMP "linux.seccomp."
 
-static const struct {
-	const char *json, *message;
-} wrong[] = {
+static const struct wrong_input wrong[] = {
 	{ CONFIG("[]"), "linux.seccomp must be an object, is an array" },
 	{ CONFIG("{'syscalls':[{'names':['a'],'action':'SCMP_ACT_ALLOW'}]}"),
 	  SECCOMP "defaultAction is missing" },
@@ -139,17 +124,8 @@ static const struct {
 static void wrong_inputs(void **state)
 {
 	(void)state;
-	for (size_t i = 0; i < ARRAY_SIZE(wrong); i++) {
-		CLEANUP_FREE char *json = sample_text(wrong[i].json);
-		struct oci_config *config;
-		struct error err = { 0 };
-
-		if (config_parse(json, strlen(json), &config, &err) == 0)
-			fail_msg("accepted: %s", json);
-		if (strncmp(err.message, wrong[i].message, strlen(wrong[i].message)) != 0)
-			fail_msg("%s\n says     %s\n expected %s", json, err.message,
-				 wrong[i].message);
-	}
+	for (size_t i = 0; i < ARRAY_SIZE(wrong); i++)
+		assert_wrong(&wrong[i], false);
 }
 
 /* The errno of a call in a child under the filter, 0 when it succeeds. */
@@ -173,7 +149,7 @@ static int errno_of(const struct seccomp_filter *filter, long number, long first
 
 static struct seccomp_filter make(const char *text)
 {
-	struct oci_config *config = parse(text);
+	struct oci_config *config = parse_config(text);
 	struct seccomp_filter filter;
 	struct error err = { 0 };
 
