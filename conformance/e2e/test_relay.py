@@ -207,6 +207,7 @@ def requests_of_a_container(t):
         with_volume(directory)(config)
         for names in config["process"]["capabilities"].values():
             names += [name for name in ("CAP_SYS_ADMIN", "CAP_MKNOD") if name not in names]
+        config["linux"]["resources"] = {"devices": [{"allow": True, "access": "rwm"}]}
 
     container = t.start(edit=edit)
     result = container.sh("mknod /dev/fuse c 10 229; mkdir /dev/m; /d/inside_fuse /dev/fuse /dev/m; wc -c </d/inside_fuse")
