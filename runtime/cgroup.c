@@ -38,7 +38,7 @@ static void close_directory(DIR **directory)
 		closedir(*directory);
 }
 
-static int write_file(int directory, const char *name, const char *text)
+int cgroup_write_file(int directory, const char *name, const char *text)
 {
 	CLEANUP_CLOSE int fd = openat(directory, name, O_WRONLY | O_CLOEXEC);
 	ssize_t length = strlen(text);
@@ -74,7 +74,7 @@ static void pass_on_controllers(int parent)
 	for (char *name = strtok_r(available, " ", &save); name;
 	     name = strtok_r(NULL, " ", &save)) {
 		snprintf(enable, sizeof(enable), "+%s", name);
-		(void)write_file(parent, "cgroup.subtree_control", enable);
+		(void)cgroup_write_file(parent, "cgroup.subtree_control", enable);
 	}
 }
 
@@ -87,7 +87,7 @@ static void inherit_cpuset(int parent, int child)
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		if (read_line(child, names[i], own, sizeof(own)) == 0 && !own[0] &&
 		    read_line(parent, names[i], value, sizeof(value)) == 0)
-			(void)write_file(child, names[i], value);
+			(void)cgroup_write_file(child, names[i], value);
 }
 
 static int make_directory(int parent, const char *name, bool v2)
@@ -273,7 +273,7 @@ static void kill_in(int fd)
 	CLEANUP(close_stream) FILE *stream = NULL;
 	long pid;
 
-	if (write_file(fd, "cgroup.kill", "1") == 0)
+	if (cgroup_write_file(fd, "cgroup.kill", "1") == 0)
 		return;
 	procs = openat(fd, "cgroup.procs", O_RDONLY | O_CLOEXEC);
 	stream = procs < 0 ? NULL : fdopen(procs, "r");

@@ -20,6 +20,9 @@ struct cgroup_hierarchies {
 	size_t count;
 };
 
+/* Writes a short file of a cgroup in one write. Returns -1 with errno set. */
+int cgroup_write_file(int directory, const char *name, const char *text);
+
 int cgroup_hierarchies_read(struct cgroup_hierarchies *hierarchies, struct error *err);
 void cgroup_hierarchies_free(struct cgroup_hierarchies *hierarchies);
 

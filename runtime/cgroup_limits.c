@@ -9,14 +9,6 @@
 #include "cgroup_internal.h"
 #include "cleanup.h"
 
-static int write_value(int directory, const char *file, const char *value)
-{
-	CLEANUP_CLOSE int fd = openat(directory, file, O_WRONLY | O_CLOEXEC);
-	size_t length = strlen(value);
-
-	return fd >= 0 && write(fd, value, length) == (ssize_t)length ? 0 : -1;
-}
-
 /*
  * Version 1 wants a cpuset to hold those below it: when it becomes smaller, the
  * virtual machine's has to before, when larger, after.
@@ -26,7 +18,7 @@ static void narrow_child(int directory, const struct cgroup_setting *setting)
 	CLEANUP_CLOSE int child = openat(directory, CGROUP_VM, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
 	if (child >= 0 && strncmp(setting->file, "cpuset.", 7) == 0)
-		(void)write_value(child, setting->file, setting->value);
+		(void)cgroup_write_file(child, setting->file, setting->value);
 }
 
 static int set(const struct cgroup_hierarchy *hierarchy, const char *path,
@@ -40,7 +32,7 @@ static int set(const struct cgroup_hierarchy *hierarchy, const char *path,
 	if (v1)
 		narrow_child(directory, setting);
 	/* a file that is not there is of the other version, or of a controller that is not */
-	if (write_value(directory, setting->file, setting->value) < 0 && errno != ENOENT)
+	if (cgroup_write_file(directory, setting->file, setting->value) < 0 && errno != ENOENT)
 		return error_set(err, errno, "%s: write \"%.80s\" to %s/%s", setting->field,
 				 setting->value, path, setting->file);
 	if (v1)

@@ -105,7 +105,7 @@ static int read_namespaces(const struct json *linux_, struct oci_config *config,
 static int read_mappings(const struct json *linux_, struct oci_config *config, struct error *err)
 {
 	const struct oci_namespace *user = &config->namespaces[OCI_NAMESPACE_USER];
-	bool is_new = user->present && !user->path;
+	bool is_new = config_has_new_namespace(config, OCI_NAMESPACE_USER);
 
 	if (id_mappings_read(linux_, "uidMappings", &config->uid_mappings, err) < 0 ||
 	    id_mappings_read(linux_, "gidMappings", &config->gid_mappings, err) < 0)
@@ -166,9 +166,8 @@ static int read_sysctls(const struct json *linux_, struct oci_config *config, st
 static int read_time_offsets(const struct json *linux_, struct oci_config *config,
 			     struct error *err)
 {
-	const struct oci_namespace *time = &config->namespaces[OCI_NAMESPACE_TIME];
-
-	return time_offsets_read(linux_, time->present && !time->path, &config->time_offsets, err);
+	return time_offsets_read(linux_, config_has_new_namespace(config, OCI_NAMESPACE_TIME),
+				 &config->time_offsets, err);
 }
 
 static int read_personality(const struct json *linux_, struct oci_config *config, struct error *err)
