@@ -131,6 +131,8 @@ struct io {
 	unsigned int ports_count; /* 0 = the channel is not open yet */
 	int memory;		  /* the guest's, until it has offered some; -1 = none */
 	uint64_t memory_below_4g;
+	uint8_t *memory_start; /* all of it, mapped since then; NULL = not */
+	uint64_t memory_size;
 	bool connected; /* HELLO received */
 	bool closing;	/* the channel has ended or must end */
 

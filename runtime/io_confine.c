@@ -161,6 +161,8 @@ static const int plain_calls[] = {
 	CALL(writev),
 	CALL(pread64),
 	CALL(pwrite64),
+	CALL(preadv),
+	CALL(pwritev),
 	CALL(preadv2),
 	CALL(pwritev2),
 	CALL(close),

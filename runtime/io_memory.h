@@ -2,6 +2,7 @@
 #ifndef VXN_IO_MEMORY_H
 #define VXN_IO_MEMORY_H
 
+#include "fuse_request.h"
 #include "io.h"
 
 /*
@@ -11,11 +12,18 @@
 int io_memory_offered(struct io *io, const uint8_t body[WIRE_MEMORY_SIZE], struct error *err);
 
 /*
- * Where a part that the guest has at this physical address is in the file that its
- * memory is: `size` bytes, of which the first below_4g are at address 0 and the
- * others at 4 GiB. Fails where it would not lie in one of these with all its bytes.
+ * The memory that a PAGES frame names (to be freed), NULL with err set: an error is the
+ * guest's, or there is no memory for it.
  */
-int io_memory_offset(uint64_t address, uint64_t below_4g, uint64_t size, uint64_t *offset,
-		     struct error *err);
+struct share_data *io_memory_data(const struct io *io, const struct wire_frame *frame,
+				  struct error *err);
+
+/*
+ * Where a piece of the guest's memory is in the file that this is: `size` bytes, of
+ * which the first below_4g are at address 0 and the others at 4 GiB. Fails where it
+ * would not lie in one of these with all its bytes.
+ */
+int io_memory_offset(const struct wire_extent *extent, uint64_t below_4g, uint64_t size,
+		     uint64_t *offset, struct error *err);
 
 #endif

@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "cleanup.h"
+#include "io_memory.h"
 
 struct io_stream *io_stream_find(struct io *io, uint32_t id)
 {
@@ -324,6 +325,33 @@ static int receive_request(struct io_stream *stream, const struct wire_frame *fr
 	return share_submit(stream->io->pool, stream->share, request, size, err);
 }
 
+/* A READ or WRITE without its data. */
+static int receive_pages(struct io_stream *stream, const struct wire_frame *frame,
+			 struct error *err)
+{
+	struct share_data *data;
+	uint8_t *request;
+
+	if (stream->request_size)
+		return error_set(err, 0, "the guest sent a file request amid another");
+	stream->share_used += frame->length;
+	if (stream->share_used > WIRE_SHARE_WINDOW)
+		return error_set(err, 0,
+				 "the guest sent more file requests than it had credit for");
+	data = io_memory_data(stream->io, frame, err);
+	if (!data)
+		return -1;
+	/* whole, as this is its credit */
+	request = malloc(frame->length);
+	if (!request) {
+		free(data);
+		return error_set(err, ENOMEM, "receive a file request");
+	}
+	memcpy(request, frame->body, frame->length);
+	return share_submit_placed(stream->io->pool, stream->share, request, frame->length, data,
+				   err);
+}
+
 static int receive_credit(struct io_stream *stream, const struct wire_frame *frame,
 			  struct error *err)
 {
@@ -343,6 +371,8 @@ int io_stream_receive(struct io_stream *stream, const struct wire_frame *frame, 
 	if (stream->kind == IO_STREAM_SHARE) {
 		if (frame->type == WIRE_DATA)
 			return receive_request(stream, frame, err);
+		if (frame->type == WIRE_PAGES)
+			return receive_pages(stream, frame, err);
 		if (frame->type == WIRE_CREDIT)
 			return share_notify_credit(stream->share, wire_decode_credit(frame->body),
 						   err);

@@ -64,7 +64,7 @@ static void complete_init(struct share *share, const struct iovec *iov, int coun
 		return; /* an error */
 	memcpy(out, iov[1].iov_base, sizeof(*out));
 	out->flags |= in->flags & FUSE_HANDLE_KILLPRIV_V2;
-	share_cache_agree(share, in);
+	share_cache_agree(share, in, out);
 	share->flush_if_locked = in->flags & FUSE_INIT_EXT && in->flags2 & FLUSH_IF_LOCKED;
 	changed[1].iov_base = out;
 }

@@ -87,6 +87,23 @@ int share_submit(struct share_pool *pool, struct share *share, void *request, si
 		 struct error *err);
 
 /*
+ * The data of a READ or WRITE where it is in memory of the guest, which may change it
+ * at any time: `size` bytes in all.
+ */
+struct share_data {
+	size_t size;
+	int count, first; /* pieces, and those that are done with */
+	struct iovec pieces[];
+};
+
+/*
+ * The same for a request whose data is not in the message. A READ's data is put
+ * where it says, and its reply ends behind the header. Takes data too, if there is any.
+ */
+int share_submit_placed(struct share_pool *pool, struct share *share, void *request, size_t size,
+			struct share_data *data, struct error *err);
+
+/*
  * The guest has done with that many bytes of notifications. Returns -1 when they
  * are more than it got: the caller then ends the VM.
  */

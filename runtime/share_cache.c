@@ -22,6 +22,10 @@
 
 /* Not upstream, see guest/kernel-fuse.patch. */
 #define FUSE_EXPIRES_ALL (1ull << 62)
+/* guest/kernel-spare.patch: files stay open for a while after their last close. */
+#define FUSE_SPARES (1ull << 61)
+/* Of these at least, for the thousand that may be open so. */
+#define SPARES_FD_LIMIT 16384
 
 static double short_timeout(const struct share *share)
 {
@@ -132,10 +136,17 @@ int share_cache_watch(struct share *share, struct share_watch *watch)
 	return 0;
 }
 
-void share_cache_agree(struct share *share, const struct fuse_init_in *in)
+void share_cache_agree(struct share *share, const struct fuse_init_in *in,
+		       struct fuse_init_out *out)
 {
 	/* that the host mounts something over a name, no watch tells */
 	if (share->watch && !share->follows_mounts && in->flags & FUSE_INIT_EXT &&
 	    in->flags2 & (uint32_t)(FUSE_EXPIRES_ALL >> 32))
 		share->long_lived = true;
+	/* a file that is not opened anew may be another on the host: the guest hears of it */
+	if (share->long_lived && in->flags2 & (uint32_t)(FUSE_SPARES >> 32) &&
+	    share_pool_budget(share->pool)->fd_limit >= SPARES_FD_LIMIT) {
+		out->flags |= FUSE_INIT_EXT;
+		out->flags2 |= (uint32_t)(FUSE_SPARES >> 32);
+	}
 }

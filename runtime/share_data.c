@@ -150,6 +150,52 @@ void share_op_create(fuse_req_t request, fuse_ino_t parent, const char *name, mo
 		fuse_reply_create(request, &entry, fi);
 }
 
+static void advance(struct share_data *data, size_t size)
+{
+	while (size) {
+		struct iovec *piece = &data->pieces[data->first];
+		size_t part = size < piece->iov_len ? size : piece->iov_len;
+
+		piece->iov_base = (char *)piece->iov_base + part;
+		piece->iov_len -= part;
+		size -= part;
+		if (!piece->iov_len)
+			data->first++;
+	}
+}
+
+/* As pread, or to where the guest wants to have it. */
+static ssize_t read_part(int fd, char *buffer, size_t size, off_t offset)
+{
+	struct share_data *data = share_worker()->data;
+	ssize_t n;
+
+	if (!data)
+		return pread(fd, buffer, size, offset);
+	n = preadv(fd, data->pieces + data->first, data->count - data->first, offset);
+	if (n > 0)
+		advance(data, (size_t)n);
+	return n;
+}
+
+static void reply_read(fuse_req_t request, const char *buffer, size_t size)
+{
+	const struct share_worker *worker = share_worker();
+	const struct fuse_in_header *in = worker->request;
+	struct fuse_out_header out = {
+		.len = (uint32_t)(sizeof(out) + size),
+		.unique = in->unique,
+	};
+	const struct iovec iov = { .iov_base = &out, .iov_len = sizeof(out) };
+
+	if (!worker->data) {
+		fuse_reply_buf(request, buffer, size);
+		return;
+	}
+	share_send(share_of(request), &iov, 1);
+	fuse_reply_none(request);
+}
+
 void share_op_read(fuse_req_t request, fuse_ino_t ino, size_t size, off_t offset,
 		   struct fuse_file_info *fi)
 {
@@ -164,7 +210,7 @@ void share_op_read(fuse_req_t request, fuse_ino_t ino, size_t size, off_t offset
 		size = SHARE_MAX_IO;
 	/* a short reply would be taken for the end of the file */
 	while (done < size) {
-		ssize_t n = pread(handle->fd, buffer + done, size - done, offset + (off_t)done);
+		ssize_t n = read_part(handle->fd, buffer + done, size - done, offset + (off_t)done);
 
 		if (n < 0 && done == 0) {
 			fuse_reply_err(request, errno);
@@ -174,7 +220,7 @@ void share_op_read(fuse_req_t request, fuse_ino_t ino, size_t size, off_t offset
 			break;
 		done += (size_t)n;
 	}
-	fuse_reply_buf(request, buffer, done);
+	reply_read(request, buffer, done);
 }
 
 /*
@@ -209,6 +255,15 @@ static void be_caller_for_room(fuse_req_t request)
 	(void)share_be_caller(request);
 }
 
+/* As pwrite, or from where the guest has it. */
+static ssize_t write_at(int fd, const char *bytes, size_t size, off_t offset)
+{
+	const struct share_data *data = share_worker()->data;
+
+	return data ? pwritev(fd, data->pieces, data->count, offset)
+		    : pwrite(fd, bytes, size, offset);
+}
+
 /*
  * A page that was stored to through mmap: the guest's kernel takes any handle
  * that can write, and the offset counts even if that one appends.
@@ -224,7 +279,7 @@ static ssize_t write_page(fuse_req_t request, struct share_handle *handle, fuse_
 	append = handle->append;
 	pthread_mutex_unlock(&handle->lock);
 	if (!append)
-		return pwrite(handle->fd, data, size, offset);
+		return write_at(handle->fd, data, size, offset);
 	node = share_node_get(share_of(request), ino);
 	if (!node)
 		return -1;
@@ -233,7 +288,7 @@ static ssize_t write_page(fuse_req_t request, struct share_handle *handle, fuse_
 		errno = -fd;
 		return -1;
 	}
-	return pwrite(fd, data, size, offset);
+	return write_at(fd, data, size, offset);
 }
 
 void share_op_write(fuse_req_t request, fuse_ino_t ino, const char *data, size_t size, off_t offset,
@@ -251,7 +306,7 @@ void share_op_write(fuse_req_t request, fuse_ino_t ino, const char *data, size_t
 		n = follow_append(handle, fi->flags & O_APPEND);
 		if (n == 0) {
 			be_caller_for_room(request);
-			n = pwrite(handle->fd, data, size, offset);
+			n = write_at(handle->fd, data, size, offset);
 			share_be_self();
 		}
 	}

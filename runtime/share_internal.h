@@ -143,6 +143,7 @@ struct share_worker {
 	char *buffer; /* SHARE_MAX_IO bytes, for replies */
 	struct __user_cap_data_struct capabilities[_LINUX_CAPABILITY_U32S_3];
 	const void *request;	     /* the message being served */
+	struct share_data *data;     /* its data, if that is not in it */
 	struct share_waiter *waiter; /* of a request that may wait for a lock */
 	bool may_retry, lacks_room;  /* see share_hold_back */
 	struct share_item *item;     /* being served, NULL: none; under the pool's lock */
@@ -426,7 +427,8 @@ void share_cache_found(struct share_node *node, const struct share_node *directo
 /* Begins to watch the share; where that is impossible, it goes without. -1: no memory. */
 int share_cache_watch(struct share *share, struct share_watch *watch);
 /* The guest's kernel has said what it can. */
-void share_cache_agree(struct share *share, const struct fuse_init_in *in);
+void share_cache_agree(struct share *share, const struct fuse_init_in *in,
+		       struct fuse_init_out *out);
 
 /* --- share_watch.c --- */
 

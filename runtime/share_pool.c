@@ -24,6 +24,7 @@ struct share_item {
 	struct share *share;
 	void *message;
 	size_t size;
+	struct share_data *data;     /* NULL: in the message */
 	int answer;		     /* an errno to answer with; 0: libfuse's */
 	uint64_t number;	     /* in the order of arrival */
 	_Atomic bool gives_back;     /* a RELEASE or FORGET, or answered */
@@ -147,6 +148,7 @@ bool share_hold_back(const struct iovec *iov, int count)
 static void serve(struct share_worker *worker, const struct share_item *item)
 {
 	worker->request = item->message;
+	worker->data = item->data;
 	worker->waiter = item->waiter;
 	if (item->answer) {
 		answer(item, item->answer);
@@ -158,6 +160,7 @@ static void serve(struct share_worker *worker, const struct share_item *item)
 		process(worker, item);
 	}
 	worker->request = NULL;
+	worker->data = NULL;
 	share_waiter_drop(steal_pointer(&worker->waiter));
 	worker->pool->callbacks.request_done(item->share->cookie, item->size);
 }
@@ -265,6 +268,7 @@ static void *run_worker(void *argument)
 	while (!errnum && (item = take(pool, worker))) {
 		pthread_mutex_unlock(&pool->lock);
 		serve(worker, item);
+		free(item->data);
 		free(item->message);
 		pthread_mutex_lock(&pool->lock);
 		finish(worker, item);
@@ -433,13 +437,25 @@ static int enqueue(struct share_pool *pool, const struct share_item *template)
 int share_submit(struct share_pool *pool, struct share *share, void *request, size_t size,
 		 struct error *err)
 {
-	CLEANUP_FREE void *message = request;
-	struct share_item item = { .share = share, .message = request, .size = size };
+	return share_submit_placed(pool, share, request, size, NULL, err);
+}
+
+int share_submit_placed(struct share_pool *pool, struct share *share, void *request, size_t size,
+			struct share_data *data, struct error *err)
+{
+	CLEANUP_FREE void *message = request, *placed = data;
+	struct share_item item = {
+		.share = share,
+		.message = request,
+		.size = size,
+		.data = data,
+	};
 
 	/* INIT is answered before a kernel sends more; libfuse relies on it */
 	if (share->decoder.initialized && !atomic_load(&share->ready))
 		return error_set(err, 0, "FUSE request before INIT was answered");
-	item.answer = fuse_request_check(request, size, &share->decoder, err);
+	item.answer = data ? fuse_request_check_placed(request, data->size, &share->decoder, err)
+			   : fuse_request_check(request, size, &share->decoder, err);
 	if (item.answer < 0)
 		return -1;
 	if (item.answer == 0 &&
@@ -454,6 +470,7 @@ int share_submit(struct share_pool *pool, struct share *share, void *request, si
 		return error_set(err, ENOMEM, "FUSE request of %zu bytes", size);
 	}
 	steal_pointer(&message);
+	steal_pointer(&placed);
 	return 0;
 }
 
@@ -472,6 +489,7 @@ static void drop_queued(struct share_pool *pool, const struct share *share)
 		*p = item->next;
 		item->share->active--;
 		share_waiter_drop(item->waiter);
+		free(item->data);
 		free(item->message);
 		free(item);
 	}

@@ -382,6 +382,30 @@ static int check_body(const struct request *r, const struct rule *rule)
 	return rule->check ? rule->check(r) : 0;
 }
 
+_Static_assert(FUSE_REQUEST_PLACED_SIZE ==
+		       sizeof(struct fuse_in_header) + sizeof(struct fuse_write_in),
+	       "arguments of WRITE");
+_Static_assert(sizeof(struct fuse_read_in) == sizeof(struct fuse_write_in), "arguments of READ");
+
+int fuse_request_check_placed(const void *buf, size_t data_size, struct fuse_request_state *state,
+			      struct error *err)
+{
+	struct fuse_in_header header;
+	struct fuse_read_in in;
+
+	memcpy(&header, buf, sizeof(header));
+	/* of a WRITE's data nothing is looked at */
+	if (header.opcode == FUSE_WRITE)
+		return fuse_request_check(buf, FUSE_REQUEST_PLACED_SIZE + data_size, state, err);
+	if (header.opcode != FUSE_READ)
+		return error_set(err, 0, "FUSE request %s: it has no data that pages are named for",
+				 fuse_request_name(header.opcode));
+	memcpy(&in, (const uint8_t *)buf + sizeof(header), sizeof(in));
+	if (in.size != data_size)
+		return error_set(err, 0, "FUSE request READ: size differs from that of the pages");
+	return fuse_request_check(buf, FUSE_REQUEST_PLACED_SIZE, state, err);
+}
+
 int fuse_request_check(const void *buf, size_t size, struct fuse_request_state *state,
 		       struct error *err)
 {

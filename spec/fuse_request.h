@@ -39,6 +39,15 @@ struct fuse_request_state {
 int fuse_request_check(const void *buf, size_t size, struct fuse_request_state *state,
 		       struct error *err);
 
+/*
+ * The same for a READ or WRITE of which buf has the header and the arguments alone,
+ * FUSE_REQUEST_PLACED_SIZE bytes, and whose data, of data_size bytes, is elsewhere, or
+ * is to be put there. -1 for any other request.
+ */
+#define FUSE_REQUEST_PLACED_SIZE 80u
+int fuse_request_check_placed(const void *buf, size_t data_size, struct fuse_request_state *state,
+			      struct error *err);
+
 /* Name of an opcode for messages, "opcode?" if unknown. */
 const char *fuse_request_name(uint32_t opcode);
 

@@ -26,6 +26,8 @@ static const struct frame_rule frame_rules[] = {
 	[WIRE_RESET] = { "RESET", 0, 0, 0, true },
 	[WIRE_CREDIT] = { "CREDIT", 4, 4, 0, true },
 	[WIRE_MEMORY] = { "MEMORY", WIRE_MEMORY_SIZE, WIRE_MEMORY_SIZE, 0, false },
+	[WIRE_PAGES] = { "PAGES", WIRE_PAGES_REQUEST + WIRE_EXTENT_SIZE,
+			 WIRE_PAGES_REQUEST + WIRE_EXTENTS_MAX *WIRE_EXTENT_SIZE, 0, true },
 };
 
 static uint16_t get_u16(const uint8_t *p)
@@ -154,6 +156,17 @@ void wire_decode_memory(const uint8_t body[WIRE_MEMORY_SIZE], uint64_t parts[2])
 {
 	parts[0] = get_u64(body);
 	parts[1] = get_u64(body + 8);
+}
+
+int wire_decode_extent(const uint8_t body[WIRE_EXTENT_SIZE], struct wire_extent *extent,
+		       struct error *err)
+{
+	extent->address = get_u64(body);
+	extent->length = get_u32(body + 8);
+	if (!extent->length || get_u32(body + 12))
+		return error_set(err, 0, "channel: extent of %u bytes, with reserved bits 0x%x",
+				 extent->length, get_u32(body + 12));
+	return 0;
 }
 
 void wire_encode_credit(uint8_t out[4], uint32_t bytes)

@@ -31,7 +31,10 @@
  * sends on WIRE_PORT_MEMORY from then on, and what it is sent there, are frames as
  * before, but in the rings of that memory (ring.h); a byte through the port itself,
  * of any value, tells the other side to look at them. The port is then for shares
- * alone: it is the guest's kernel that reads and writes the rings.
+ * alone: it is the guest's kernel that reads and writes the rings. There it may name
+ * the memory that the data of a READ or WRITE is in, or is to be in, by PAGES, which is
+ * a request without that data; a READ's answer then ends behind its header, which tells
+ * of the length that it would have.
  *
  * Kinds of streams:
  *  - stdio: DATA one way (stdin to the guest; stdout, stderr from it), or both
@@ -98,6 +101,7 @@ enum wire_type {
 	WIRE_RESET = 5,
 	WIRE_CREDIT = 6, /* body: u32, bytes given back */
 	WIRE_MEMORY = 7, /* from the guest, once: two u64, physical addresses */
+	WIRE_PAGES = 8,	 /* from the guest: a FUSE request without its data, and extents */
 };
 
 #define WIRE_MORE 0x01 /* the message goes on in the next frame of this stream */
@@ -146,6 +150,22 @@ void wire_encode_hello(uint8_t out[WIRE_HELLO_SIZE], const struct wire_hello *he
 /* Fails when the size is wrong; names both versions when they differ. */
 int wire_decode_hello(const uint8_t *body, size_t size, struct wire_hello *hello,
 		      struct error *err);
+
+/* Of a PAGES frame: the header and arguments of a FUSE READ or WRITE, and what follows those. */
+#define WIRE_PAGES_REQUEST 80u
+#define WIRE_EXTENT_SIZE   16u
+/* A megabyte of pages, which may begin in the midst of one. */
+#define WIRE_EXTENTS_MAX 257u
+
+/* A piece of the guest's memory. */
+struct wire_extent {
+	uint64_t address; /* physical */
+	uint32_t length;
+};
+
+/* Fails where it is empty, or has reserved bits. */
+int wire_decode_extent(const uint8_t body[WIRE_EXTENT_SIZE], struct wire_extent *extent,
+		       struct error *err);
 
 #define WIRE_MEMORY_SIZE 16
 

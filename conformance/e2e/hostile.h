@@ -20,5 +20,9 @@ void claim_too_much(void);
 void go_back(void);
 void consume_too_much(void);
 void put_no_frame(void);
+void name_pages_without_rings(void);
+void name_pages_beyond(void);
+void name_too_many_pages(void);
+void name_pages_for_lookup(void);
 
 #endif

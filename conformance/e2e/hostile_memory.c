@@ -135,3 +135,64 @@ void put_no_frame(void)
 	}
 	look_at_rings();
 }
+
+/* A request with `count` pieces of memory for its data, as a PAGES frame's body. */
+static uint32_t name_pages(uint8_t body[WIRE_BODY_MAX], uint32_t opcode, uint64_t address,
+			   uint32_t length, unsigned int count)
+{
+	const struct fuse_in_header header = {
+		.len = WIRE_PAGES_REQUEST,
+		.opcode = opcode,
+		.unique = 2,
+		.nodeid = FUSE_ROOT_ID,
+	};
+	const struct fuse_read_in in = { .fh = 1, .size = length * count };
+	uint8_t *extent = body + WIRE_PAGES_REQUEST;
+
+	memcpy(body, &header, sizeof(header));
+	memcpy(body + sizeof(header), &in, sizeof(in));
+	for (unsigned int i = 0; i < count; i++, extent += WIRE_EXTENT_SIZE) {
+		memset(extent, 0, WIRE_EXTENT_SIZE);
+		memcpy(extent, &address, sizeof(address));
+		memcpy(extent + sizeof(address), &length, sizeof(length));
+	}
+	return (uint32_t)(extent - body);
+}
+
+static void put_pages(uint32_t opcode, uint64_t address, uint32_t length, unsigned int count)
+{
+	static uint8_t body[WIRE_BODY_MAX];
+	uint32_t size = name_pages(body, opcode, address, length, count);
+	uint8_t frame[WIRE_HEADER_SIZE];
+	struct ring_pair rings;
+
+	if (share_memory(&rings)) {
+		wire_encode_header(frame, WIRE_PAGES, 0, share(), size);
+		ring_put(&rings.to_host, 0, frame, sizeof(frame));
+		ring_put(&rings.to_host, sizeof(frame), body, size);
+		ring_produce(&rings.to_host, sizeof(frame) + size);
+	}
+	look_at_rings();
+}
+
+void name_pages_without_rings(void)
+{
+	static uint8_t body[WIRE_BODY_MAX];
+
+	send_frame(WIRE_PAGES, 0, share(), body, name_pages(body, FUSE_READ, 0, PAGE_SIZE, 1));
+}
+
+void name_pages_beyond(void)
+{
+	put_pages(FUSE_READ, 1ull << 40, PAGE_SIZE, 1);
+}
+
+void name_too_many_pages(void)
+{
+	put_pages(FUSE_READ, 0, 2 * PAGE_SIZE, WIRE_EXTENTS_MAX);
+}
+
+void name_pages_for_lookup(void)
+{
+	put_pages(FUSE_LOOKUP, 0, PAGE_SIZE, 1);
+}

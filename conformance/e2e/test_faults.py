@@ -495,6 +495,11 @@ VIOLATIONS = {
     "ring-back": ("the guest", "rings"),
     "ring-consumed": ("the guest", "rings"),
     "ring-no-frame": ("the guest",),
+    "pages-without-rings": ("named memory", "offered none"),
+    "pages-beyond": ("the guest", "memory"),
+    "pages-too-many": ("the guest", "memory"),
+    # On Xen it is the offer of memory that is refused.
+    "pages-lookup": ("LOOKUP",) if CURRENT.name == "qemu" else ("the guest",),
 }
 WHILE_RUNNING = {
     "running-power-off": ("powered",),

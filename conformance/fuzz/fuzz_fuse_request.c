@@ -105,6 +105,30 @@ static void check(const uint8_t *data, size_t size)
 			   size == sizeof(struct fuse_in_header) + sizeof(struct fuse_init_in));
 }
 
+/* Nothing is read but the header and the arguments, whatever the data's size is said to be. */
+static void check_placed(const uint8_t *data, size_t size)
+{
+	struct fuse_request_state running = { .max_io = MAX_IO, .initialized = true };
+	struct error err = { 0 };
+	struct fuse_in_header header;
+	struct fuse_write_in in;
+	uint8_t *request;
+
+	if (size < FUSE_REQUEST_PLACED_SIZE)
+		return;
+	request = malloc(FUSE_REQUEST_PLACED_SIZE);
+	if (!request)
+		abort();
+	memcpy(request, data, FUSE_REQUEST_PLACED_SIZE);
+	memcpy(&header, request, sizeof(header));
+	memcpy(&in, request + sizeof(header), sizeof(in));
+	if (fuse_request_check_placed(request, in.size, &running, &err) == 0)
+		FUZZ_CHECK((header.opcode == FUSE_READ || header.opcode == FUSE_WRITE) &&
+			   in.size <= MAX_IO);
+	FUZZ_CHECK(fuse_request_check_placed(request, (size_t)in.size + 1, &running, &err) != 0);
+	free(request);
+}
+
 /* As it is, and with the length that a mutation has made wrong. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -120,6 +144,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	memcpy(copy, data, size);
 	memcpy(copy, &length, sizeof(length));
 	check(copy, size);
+	check_placed(copy, size);
 	free(copy);
 	return 0;
 }

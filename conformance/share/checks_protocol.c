@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "runtime/share.h"
+#include "spec/fuse_request.h"
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t done = PTHREAD_COND_INITIALIZER;
@@ -24,8 +25,10 @@ static bool answered, finished;
 static int answer_error;
 static unsigned int answer_count;
 static uint8_t answer_body[4096];
+static uint32_t answer_length;
 static size_t finished_size;
 
+static char source[128];
 static struct share_pool *pool;
 static struct share *share;
 
@@ -38,6 +41,7 @@ static void reply(void *cookie, const struct iovec *iov, int count)
 	answered = true;
 	answer_count++;
 	answer_error = -out->error;
+	answer_length = out->len;
 	if (count == 2 && iov[1].iov_len <= sizeof(answer_body))
 		memcpy(answer_body, iov[1].iov_base, iov[1].iov_len);
 	pthread_mutex_unlock(&lock);
@@ -51,6 +55,18 @@ static void request_done(void *cookie, size_t size)
 	finished_size = size;
 	pthread_cond_signal(&done);
 	pthread_mutex_unlock(&lock);
+}
+
+/* The errno of it; -2: finished without an answer. */
+static int wait_for_answer(size_t size)
+{
+	pthread_mutex_lock(&lock);
+	while (!finished)
+		pthread_cond_wait(&done, &lock);
+	pthread_mutex_unlock(&lock);
+	if (finished_size != size)
+		return -3;
+	return answered ? answer_error : -2;
 }
 
 /* The errno of the answer; -1: violation, -2: finished without an answer. */
@@ -71,13 +87,7 @@ static int request(uint32_t opcode, uint64_t node, const void *body, size_t size
 	answered = finished = false;
 	if (share_submit(pool, share, message, header.len, &err))
 		return -1;
-	pthread_mutex_lock(&lock);
-	while (!finished)
-		pthread_cond_wait(&done, &lock);
-	pthread_mutex_unlock(&lock);
-	if (finished_size != header.len)
-		return -3;
-	return answered ? answer_error : -2;
+	return wait_for_answer(header.len);
 }
 
 static int lookup(uint64_t parent, const char *name, uint64_t *node)
@@ -222,6 +232,65 @@ static void handles(void)
 	/* dh stays open: share_close has to see to it */
 }
 
+/* With its data in two pieces, of 3 and of 5 bytes, whatever it says of that. */
+static int placed(uint32_t opcode, uint64_t node, uint64_t handle, uint64_t offset, uint32_t size,
+		  uint8_t data[8])
+{
+	const struct fuse_write_in in = { .fh = handle, .offset = offset, .size = size };
+	struct fuse_in_header header = {
+		.len = FUSE_REQUEST_PLACED_SIZE + (opcode == FUSE_WRITE ? 8 : 0),
+		.opcode = opcode,
+		.unique = 2,
+		.nodeid = node,
+	};
+	struct share_data *pieces = calloc(1, sizeof(*pieces) + 2 * sizeof(pieces->pieces[0]));
+	uint8_t *message = malloc(FUSE_REQUEST_PLACED_SIZE);
+	struct error err;
+
+	pieces->pieces[0] = (struct iovec){ .iov_base = data, .iov_len = 3 };
+	pieces->pieces[1] = (struct iovec){ .iov_base = data + 3, .iov_len = 5 };
+	pieces->count = 2;
+	pieces->size = 8;
+	memcpy(message, &header, sizeof(header));
+	memcpy(message + sizeof(header), &in, sizeof(in));
+	answered = finished = false;
+	if (share_submit_placed(pool, share, message, FUSE_REQUEST_PLACED_SIZE, pieces, &err))
+		return -1;
+	return wait_for_answer(FUSE_REQUEST_PLACED_SIZE);
+}
+
+static void placed_data(void)
+{
+	const uint32_t answer = sizeof(struct fuse_out_header);
+	uint8_t data[8] = "ABCDEFGH";
+	uint64_t file = 0, fh = 0;
+
+	check(lookup(1, "data", &file) == 0 && open_node(FUSE_OPEN, file, O_RDWR, &fh) == 0,
+	      "a file for data that is not in the messages");
+	check(placed(FUSE_WRITE, file, fh, 2, 8, data) == 0 &&
+		      *(uint32_t *)answer_body == sizeof(data) &&
+		      file_is(at(source, "data"), "01ABCDEFGH"),
+	      "WRITE takes it from where it is");
+	memset(data, '-', sizeof(data));
+	check(placed(FUSE_READ, file, fh, 1, 8, data) == 0 && !memcmp(data, "1ABCDEFG", 8) &&
+		      answer_length == answer + 8,
+	      "READ puts it there, and its answer tells of the length");
+	memset(data, '-', sizeof(data));
+	check(placed(FUSE_READ, file, fh, 6, 8, data) == 0 && !memcmp(data, "EFGH----", 8) &&
+		      answer_length == answer + 4,
+	      "at the file's end");
+	check(placed(FUSE_READ, file, fh, 100, 8, data) == 0 && answer_length == answer,
+	      "and beyond");
+	check(placed(FUSE_READ, file, fh + 1, 0, 8, data) == EBADF && answer_length == answer,
+	      "an error has none");
+	check(placed(FUSE_READ, file, fh, 0, 9, data) == -1 &&
+		      placed(FUSE_WRITE, file, fh, 0, 7, data) == -1,
+	      "more or less than there is place for: a violation");
+	check(placed(FUSE_FSYNC, file, fh, 0, 8, data) == -1, "of what has no data, too");
+	check(placed(FUSE_WRITE, file, fh, 0, 8, NULL) == EFAULT, "where there is nothing: EFAULT");
+	release(FUSE_RELEASE, file, fh);
+}
+
 static int setlk(uint32_t opcode, uint64_t node, uint64_t handle, uint64_t owner, uint32_t type,
 		 uint32_t flags)
 {
@@ -349,7 +418,6 @@ static void tmpfiles(void)
 void checks_protocol(void)
 {
 	const struct share_callbacks callbacks = { .reply = reply, .request_done = request_done };
-	char source[128];
 	struct error err = { 0 };
 	bool directory;
 
@@ -358,6 +426,7 @@ void checks_protocol(void)
 	mkdir(at(source, "sub"), 0755);
 	write_file(at(source, "file"), "x", 1);
 	write_file(at(source, "other"), "x", 1);
+	write_file(at(source, "data"), "0123456789", 10);
 	mkfifo(at(source, "fifo"), 0666);
 	mknod(at(source, "null"), S_IFCHR | 0666, makedev(1, 3));
 	mknod(at(source, "disk"), S_IFBLK | 0666, makedev(7, 0));
@@ -371,6 +440,7 @@ void checks_protocol(void)
 	node_ids();
 	never_opened();
 	handles();
+	placed_data();
 	tmpfiles();
 	lock_requests();
 	check(request(FUSE_SYNCFS, 1, &(struct fuse_syncfs_in){ 0 },

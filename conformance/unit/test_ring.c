@@ -129,24 +129,32 @@ static void parts_are_not_left(void **state)
 #define GIB (1024 * MIB)
 
 static const struct address_case {
-	uint64_t address, below_4g, size;
+	uint64_t address;
+	uint32_t length;
+	uint64_t below_4g, size;
 	int64_t offset; /* -1: refused */
 } addresses[] = {
-	{ 0, 3 * GIB, 512 * MIB, 0 },
-	{ 510 * MIB, 3 * GIB, 512 * MIB, 510 * MIB },
-	{ 512 * MIB, 3 * GIB, 512 * MIB, -1 },
-	{ 510 * MIB, 3 * GIB, 511 * MIB, -1 },
-	{ 4096, 3 * GIB, 512 * MIB, -1 },
-	{ 1, 3 * GIB, 512 * MIB, -1 },
-	{ 3 * GIB - 2 * MIB, 3 * GIB, 8 * GIB, 3 * GIB - 2 * MIB },
-	{ 3 * GIB, 3 * GIB, 8 * GIB, -1 },
-	{ 4 * GIB - 2 * MIB, 3 * GIB, 8 * GIB, -1 },
-	{ 4 * GIB, 3 * GIB, 8 * GIB, 3 * GIB },
-	{ 9 * GIB - 2 * MIB, 3 * GIB, 8 * GIB, 8 * GIB - 2 * MIB },
-	{ 9 * GIB, 3 * GIB, 8 * GIB, -1 },
-	{ 4 * GIB, 3 * GIB, 512 * MIB, -1 },
-	{ UINT64_MAX - 2 * MIB + 1, 3 * GIB, 8 * GIB, -1 },
-	{ 1ull << 63, 3 * GIB, 8 * GIB, -1 },
+	{ 0, 2 * MIB, 3 * GIB, 512 * MIB, 0 },
+	{ 510 * MIB, 2 * MIB, 3 * GIB, 512 * MIB, 510 * MIB },
+	{ 512 * MIB, 2 * MIB, 3 * GIB, 512 * MIB, -1 },
+	{ 510 * MIB, 2 * MIB, 3 * GIB, 511 * MIB, -1 },
+	{ 3 * GIB - 2 * MIB, 2 * MIB, 3 * GIB, 8 * GIB, 3 * GIB - 2 * MIB },
+	{ 3 * GIB, 2 * MIB, 3 * GIB, 8 * GIB, -1 },
+	{ 4 * GIB - 2 * MIB, 2 * MIB, 3 * GIB, 8 * GIB, -1 },
+	{ 4 * GIB, 2 * MIB, 3 * GIB, 8 * GIB, 3 * GIB },
+	{ 9 * GIB - 2 * MIB, 2 * MIB, 3 * GIB, 8 * GIB, 8 * GIB - 2 * MIB },
+	{ 9 * GIB, 2 * MIB, 3 * GIB, 8 * GIB, -1 },
+	{ 4 * GIB, 2 * MIB, 3 * GIB, 512 * MIB, -1 },
+	{ UINT64_MAX - 2 * MIB + 1, 2 * MIB, 3 * GIB, 8 * GIB, -1 },
+	{ 4096, 4096, 3 * GIB, 512 * MIB, 4096 },
+	{ 511, 2, 3 * GIB, 512 * MIB, 511 },
+	{ 512 * MIB - 1, 1, 3 * GIB, 512 * MIB, 512 * MIB - 1 },
+	{ 512 * MIB - 1, 2, 3 * GIB, 512 * MIB, -1 },
+	{ 3 * GIB - 1, 2, 3 * GIB, 8 * GIB, -1 },
+	{ 4 * GIB - 1, 2, 3 * GIB, 8 * GIB, -1 },
+	{ 0, UINT32_MAX, 3 * GIB, 512 * MIB, -1 },
+	{ UINT64_MAX, UINT32_MAX, 3 * GIB, 8 * GIB, -1 },
+	{ 1ull << 63, 2 * MIB, 3 * GIB, 8 * GIB, -1 },
 };
 
 static void addresses_are_checked(void **state)
@@ -156,13 +164,14 @@ static void addresses_are_checked(void **state)
 		const struct address_case *c = &addresses[i];
 		struct error err = { 0 };
 		uint64_t offset = 0;
-		int result = io_memory_offset(c->address, c->below_4g, c->size, &offset, &err);
+		const struct wire_extent extent = { c->address, c->length };
+		int result = io_memory_offset(&extent, c->below_4g, c->size, &offset, &err);
 
 		assert_int_equal(result, c->offset < 0 ? -1 : 0);
 		if (c->offset >= 0)
 			assert_int_equal(offset, c->offset);
 		else
-			assert_non_null(strstr(err.message, "the guest offered memory"));
+			assert_non_null(strstr(err.message, "of the guest's memory at 0x"));
 	}
 }
 

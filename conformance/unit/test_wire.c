@@ -47,6 +47,12 @@ static const struct frame_case {
 	{ WIRE_MEMORY, 0, 0, WIRE_MEMORY_SIZE - 1, false },
 	{ WIRE_MEMORY, 0, 1, WIRE_MEMORY_SIZE, false },
 	{ WIRE_MEMORY, WIRE_MORE, 0, WIRE_MEMORY_SIZE, false },
+	{ WIRE_PAGES, 0, 1, WIRE_PAGES_REQUEST + WIRE_EXTENT_SIZE, true },
+	{ WIRE_PAGES, 0, 1, WIRE_PAGES_REQUEST + WIRE_EXTENTS_MAX *WIRE_EXTENT_SIZE, true },
+	{ WIRE_PAGES, 0, 1, WIRE_PAGES_REQUEST + WIRE_EXTENTS_MAX *WIRE_EXTENT_SIZE + 1, false },
+	{ WIRE_PAGES, 0, 1, WIRE_PAGES_REQUEST, false },
+	{ WIRE_PAGES, 0, 0, WIRE_PAGES_REQUEST + WIRE_EXTENT_SIZE, false },
+	{ WIRE_PAGES, WIRE_MORE, 1, WIRE_PAGES_REQUEST + WIRE_EXTENT_SIZE, false },
 	{ 8, 0, 1, 0, false },
 	{ 255, 0, 1, 0, false },
 };
@@ -163,12 +169,30 @@ static void ports(void **state)
 	}
 }
 
+static void extents(void **state)
+{
+	static const uint8_t good[WIRE_EXTENT_SIZE] = { 8, 7, 6, 5, 4, 3, 2, 1, 0, 0, 1 };
+	static const uint8_t reserved[WIRE_EXTENT_SIZE] = { [8] = 1, [15] = 1 };
+	static const uint8_t empty[WIRE_EXTENT_SIZE] = { 1 };
+	struct wire_extent extent;
+	struct error err = { 0 };
+
+	(void)state;
+	assert_ok(wire_decode_extent(good, &extent, &err), err);
+	assert_true(extent.address == 0x0102030405060708 && extent.length == 65536);
+	assert_int_equal(wire_decode_extent(reserved, &extent, &err), -1);
+	assert_string_equal(err.message,
+			    "channel: extent of 1 bytes, with reserved bits 0x1000000");
+	assert_int_equal(wire_decode_extent(empty, &extent, &err), -1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(headers),    cmocka_unit_test(reserved_bits),
 		cmocka_unit_test(byte_order), cmocka_unit_test(cut),
 		cmocka_unit_test(hello),      cmocka_unit_test(ports),
+		cmocka_unit_test(extents),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
