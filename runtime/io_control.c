@@ -17,6 +17,9 @@
 #include "control.h"
 #include "fdpass.h"
 
+_Static_assert(CONFIG_SIZE_MAX + (1u << 20) <= WIRE_CONTROL_MAX_TO_GUEST,
+	       "a config fits into a message, with its shares");
+
 int io_tell_monitor(struct io *io, const struct io_message *message, struct error *err)
 {
 	return fdpass_send(io->monitor, message, sizeof(*message), NULL, 0, err);
@@ -124,7 +127,7 @@ static char *read_text(int fd, struct error *err)
 	struct stat st;
 	ssize_t n;
 
-	if (fstat(fd, &st) || st.st_size > (off_t)WIRE_CONTROL_MAX_TO_GUEST) {
+	if (fstat(fd, &st) || st.st_size > (off_t)CONFIG_SIZE_MAX) {
 		error_set(err, errno, "process.json is unreadable or too large");
 		return NULL;
 	}
