@@ -2,6 +2,7 @@
 import os
 
 from harness import IMAGE, test
+from hypervisor import read
 from test_config import edited, refused
 from volumes import ALL_CAPABILITIES
 
@@ -39,6 +40,25 @@ def device_nodes(t):
               "full character special file 1:7 666 0:0\n755\n 00 00 00\npts/ptmx\n")
     t.equal("they are as the config says, and default ones beside them", result.out, wanted, result)
     t.ok("one without a driver can't be opened", result.status == 1 and "/dev" not in result.out and "disk" in result.err, result)
+
+
+@test(17, vxn=True)
+def device_nodes_without_driver(t):
+    """linux.devices that the guest's kernel can't serve: the setting host_devices"""
+    made = [device("/dev/null", "c", 1, 3), device("/dev/tty7", "c", 136, 7), device("/dev/loop3", "b", 7, 3), device("/dev/p", "p"),
+            device("/dev/strange", "c", 4000, 1), *(device(f"/dev/disk{i}", "b", 4000, i) for i in range(12))]
+    change = edited(lambda _c, _p, linux: linux.update(devices=made))
+    result = t.run(["ls", "/dev/strange", "/dev/disk11"], edit=change)
+    t.equal("skip: the nodes are there", (result.status, result.err), (0, ""), result)
+    found = [line for line in read(t.log).splitlines() if "no driver" in line]
+    t.ok("... and one warning names some of them", len(found) == 1 and "for 13: /dev/strange, /dev/disk0," in found[0] and
+         found[0].rstrip('"').endswith(", ...") and "disk9" not in found[0] and "loop" not in found[0], found)
+    with t.settings(host_devices="refuse"):
+        result = t.run(["true"], edit=change)
+        t.ok("refuse: an error names the first", result.status == 1 and
+             "linux.devices[4]: the virtual machine has no driver for /dev/strange (c 4000:1)" in result.err, result)
+        result = t.run(["true"], edit=edited(lambda _c, _p, linux: linux.update(devices=made[:4])))
+        t.equal("refuse: others are taken", (result.status, result.err), (0, ""), result)
 
 
 @test(17)
