@@ -67,6 +67,7 @@ def with_engines(t):
     volume = t.folder("volume")
     # What the engines make at their first run with this image stays.
     t.podman_run("--rm", IMAGE, "true")
+    t.command(t.ctr_run("true", options=["--rm"]))
     before = Inventory()
     t.podman_run("-d", "-v", f"{volume}:/v", IMAGE, "sleep", "1000", name=name)
     result = t.podman("exec", name, "touch", "/v/made")
