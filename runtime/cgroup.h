@@ -38,9 +38,10 @@ int cgroup_create(const char *cgroups_path, const char *id, bool systemd, pid_t 
 int cgroup_make_child(const char *directory, const char *name, char **child, struct error *err);
 
 /*
- * Sets what the container may have of the host's processors, and of processes (resources.h), on it and
- * what is below. A file that is in no hierarchy is left out; a value that the
- * kernel refuses is an error that names the field.
+ * Sets what the container may have of the host's processors and disks, and of
+ * processes (resources.h), on it and what is below. A file that is in no hierarchy is
+ * left out, some with a warning; a value that the kernel refuses is an error that
+ * names the field.
  */
 int cgroup_set_limits(const char *directory, const struct cgroup_settings *settings,
 		      struct error *err);
