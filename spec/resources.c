@@ -277,19 +277,19 @@ static int add_io_weight(struct oci_resources *resources, const struct json *obj
 
 static int read_io_device(const struct json *item, char *device, size_t size, struct error *err)
 {
-	uint64_t major = 0, minor = 0;
-	int has_major, has_minor;
+	static const char *const members[2] = { "major", "minor" };
+	uint64_t numbers[2] = { 0 };
 
 	if (json_expect(item, JSON_OBJECT, err) < 0)
 		return -1;
-	has_major = json_get_uint(item, "major", UINT32_MAX, &major, err);
-	if (has_major == 0)
-		return json_error_missing(item, "major", err);
-	has_minor = has_major < 0 ? -1 : json_get_uint(item, "minor", UINT32_MAX, &minor, err);
-	if (has_minor == 0)
-		return json_error_missing(item, "minor", err);
-	snprintf(device, size, "%" PRIu64 ":%" PRIu64 " ", major, minor);
-	return has_minor < 0 ? -1 : 0;
+	for (size_t i = 0; i < 2; i++) {
+		int ret = json_get_uint(item, members[i], UINT32_MAX, &numbers[i], err);
+
+		if (ret <= 0)
+			return ret < 0 ? -1 : json_error_missing(item, members[i], err);
+	}
+	snprintf(device, size, "%" PRIu64 ":%" PRIu64 " ", numbers[0], numbers[1]);
+	return 0;
 }
 
 struct throttle {
@@ -325,7 +325,7 @@ static int read_block_io(const struct json *object, struct oci_resources *resour
 		{ "throttleWriteIOPSDevice", "blkio.throttle.write_iops_device", "wiops" },
 	};
 	const struct json *io = NULL, *array = NULL;
-	char device[48];
+	char device[48] = "";
 
 	if (json_get_object(object, "blockIO", &io, err) < 0 ||
 	    add_io_weight(resources, io, json_member(io, "weight"), "", err) < 0 ||
