@@ -13,6 +13,7 @@
 
 #include "cgroup.h"
 #include "cleanup.h"
+#include "device_driver.h"
 #include "device_filter.h"
 #include "protocol.h"
 
@@ -38,6 +39,7 @@ void container_release(struct init *init, struct container *container)
 		close(container->cgroup);
 	}
 	free(container->filter.code);
+	free(container->warning);
 	config_free(container->config);
 	free(container->id);
 	free(container);
@@ -177,6 +179,9 @@ static int create(struct init *init, struct container *container,
 
 	if (!container->config->has_process)
 		return error_set(err, 0, "config.json has no process");
+	if (device_check_drivers(&container->config->devices, request->refuse_devices,
+				 &container->warning, err) < 0)
+		return -1;
 	if (make_shares(init, request, &plan, err) == 0)
 		container->init = process_spawn(init, container, request, &plan, err);
 	close_shares(&plan);

@@ -23,6 +23,7 @@ struct container {
 	struct oci_config *config;
 	struct seccomp_filter filter; /* of all its processes */
 	int cgroup;
+	char *warning;		/* for the reply to its create; NULL = none */
 	struct process *init;	/* NULL = it has ended */
 	unsigned int processes; /* of it, not reaped yet */
 };
@@ -80,8 +81,8 @@ bool process_event(struct init *init, struct process *process);
 void process_reap(struct init *init, pid_t pid, int status);
 struct process *process_find(struct init *init, uint32_t number);
 
-/* report.c: to the host. error NULL = success. A failure to send ends the VM. */
-void report_reply(struct init *init, uint64_t seq, const char *error);
+/* report.c: to the host. error NULL = success; warning NULL = none. A failure to send ends the VM. */
+void report_reply(struct init *init, uint64_t seq, const char *error, const char *warning);
 void report_exit(struct init *init, const struct process *process, int status);
 void relay_attach(struct init *init, uint32_t stream, uint32_t kind, int *fd);
 void relay_drop(struct init *init, uint32_t stream);

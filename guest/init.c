@@ -121,7 +121,7 @@ static int handle_request(struct init *init, const struct control_message *reque
 	case CONTROL_SIGNAL:
 		if (container_signal(init, request, err) < 0)
 			return -1;
-		report_reply(init, request->seq, NULL);
+		report_reply(init, request->seq, NULL, NULL);
 		return 0;
 	case CONTROL_RESIZE:
 		container_resize(init, request);
@@ -142,7 +142,7 @@ static void handle_control_text(struct init *init, const char *text, size_t size
 	}
 	kmsg_debug("request %llu: op %d", (unsigned long long)request.seq, request.op);
 	if (handle_request(init, &request, &err) < 0 && request.seq)
-		report_reply(init, request.seq, err.message);
+		report_reply(init, request.seq, err.message, NULL);
 }
 
 static void handle_relay(struct init *init)

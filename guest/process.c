@@ -247,8 +247,11 @@ static void attach_streams(struct init *init, struct process *process)
 
 static void answer(struct init *init, struct process *process, const char *error)
 {
+	CLEANUP_FREE char *warning =
+		process->first ? steal_pointer(&process->container->warning) : NULL;
+
 	if (process->seq)
-		report_reply(init, process->seq, error);
+		report_reply(init, process->seq, error, warning);
 	process->seq = 0;
 }
 

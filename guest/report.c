@@ -33,12 +33,12 @@ static void send_control(struct init *init, struct message *message,
 	send_to_relay(init, message, -1, text);
 }
 
-void report_reply(struct init *init, uint64_t seq, const char *error)
+void report_reply(struct init *init, uint64_t seq, const char *error, const char *warning)
 {
 	struct message message = { .type = MESSAGE_CONTROL };
-	const struct control_message reply = { .op = CONTROL_REPLY,
-					       .seq = seq,
-					       .error = (char *)error };
+	const struct control_message reply = {
+		.op = CONTROL_REPLY, .seq = seq, .error = (char *)error, .warning = (char *)warning
+	};
 
 	kmsg_debug("reply %llu: %s", (unsigned long long)seq, error ? error : "done");
 	send_control(init, &message, &reply);

@@ -2,19 +2,17 @@
 #include "bundle.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 
 #include "cleanup.h"
+#include "config_file.h"
 #include "log.h"
-#include "textfile.h"
 
-#define CONFIG_SIZE_MAX (64u << 20)
-
-static int read_config(const char *bundle, char **text, size_t *size, struct error *err)
+static int load_config(const char *bundle, char **text, size_t *size, struct oci_config **config,
+		       struct error *err)
 {
 	CLEANUP_FREE char *path = NULL;
 	struct error why = { 0 };
@@ -23,8 +21,7 @@ static int read_config(const char *bundle, char **text, size_t *size, struct err
 		path = NULL;
 		return error_set(err, ENOMEM, "read config.json");
 	}
-	*text = textfile_read(AT_FDCWD, path, CONFIG_SIZE_MAX, size, &why);
-	if (*text)
+	if (config_file_load(path, text, size, config, &why) == 0)
 		return 0;
 	if (why.errnum == ENOENT)
 		return error_set(err, 0, "JSON specification file config.json not found in %s",
@@ -40,10 +37,8 @@ int bundle_load(const char *directory, char **bundle, char **text, size_t *size,
 	*bundle = realpath(directory, NULL);
 	if (!*bundle)
 		return error_set(err, errno, "bundle %s", directory);
-	if (read_config(*bundle, text, size, err))
+	if (load_config(*bundle, text, size, config, err))
 		return -1;
-	if (config_parse(*text, *size, config, err))
-		return error_prefix(err, "%s/config.json", *bundle);
 	if (!(*config)->has_process)
 		return error_set(err, 0, "%s/config.json: process is missing", *bundle);
 	return 0;

@@ -203,14 +203,17 @@ int cgroup_make_child(const char *directory, const char *name, char **child, str
 	if (cgroup_hierarchies_read(&hierarchies, err) < 0)
 		return -1;
 	for (size_t i = 0; i < hierarchies.count; i++) {
-		CLEANUP_FREE char *twin = cgroup_twin(&hierarchies, i, directory, err);
+		CLEANUP_FREE char *twin = NULL;
 		CLEANUP_CLOSE int parent = -1, made = -1;
 
+		if (cgroup_hierarchy_has(&hierarchies.items[i], CGROUP_DEVICES))
+			continue;
+		twin = cgroup_twin(&hierarchies, i, directory, err);
 		if (!twin)
 			return -1;
 		parent = open(twin, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		if (parent < 0 && errno == ENOENT && i > 0)
-			continue; /* systemd's scopes are in its own hierarchy only */
+		if (parent < 0 && errno == ENOENT && cgroup_may_lack(&hierarchies, i))
+			continue;
 		if (parent >= 0)
 			made = make_directory(parent, name, !hierarchies.items[i].controllers);
 		if (made < 0)
@@ -239,8 +242,7 @@ int cgroup_open_procs(const char *directory, int *fds, size_t max, size_t *count
 			return -1;
 		snprintf(path, sizeof(path), "%s/cgroup.procs", twin);
 		fds[*count] = open(path, O_WRONLY | O_CLOEXEC);
-		/* systemd makes its scopes in its own hierarchy only. */
-		if (fds[*count] < 0 && errno == ENOENT && i > 0)
+		if (fds[*count] < 0 && errno == ENOENT && cgroup_may_lack(&hierarchies, i))
 			continue;
 		if (fds[*count] < 0)
 			return error_set(err, errno, "open %s", path);

@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <sys/types.h>
 
+#include "devices.h"
 #include "error.h"
 #include "resources.h"
 
@@ -29,20 +30,30 @@ int cgroup_create(const char *cgroups_path, const char *id, bool systemd, pid_t 
 
 /*
  * A cgroup of that name below one that cgroup_create has made, with the controllers
- * that come from above: none is passed on, as the parent has processes itself.
+ * that come from above: none is passed on, as the parent has processes itself. The
+ * v1 hierarchy of devices gets none: the container's rules would hold for it, too,
+ * and the virtual machine needs devices that the container may not open.
  * *child: as *directory above.
  */
 int cgroup_make_child(const char *directory, const char *name, char **child, struct error *err);
 
 /*
- * Sets what the container may have of the host's processors, and of processes (resources.h), on it and
- * what is below. A file that is in no hierarchy is left out; a value that the
- * kernel refuses is an error that names the field.
+ * Sets what the container may have of the host's processors and disks, and of
+ * processes (resources.h), on it and what is below. A file that is in no hierarchy is
+ * left out, some with a warning; a value that the kernel refuses is an error that
+ * names the field.
  */
 int cgroup_set_limits(const char *directory, const struct cgroup_settings *settings,
 		      struct error *err);
 
-/* Moves a process there (all hierarchies); pid 0: the calling one. */
+/*
+ * Which devices may be opened there: the rules of the config, and those that hold for
+ * every container. Does nothing on cgroup2, which has no files for it. A rule that
+ * the kernel refuses is an error that names it.
+ */
+int cgroup_set_devices(const char *directory, const struct oci_devices *devices, struct error *err);
+
+/* Moves a process there (all hierarchies that have it); pid 0: the calling one. */
 int cgroup_enter(const char *directory, pid_t pid, struct error *err);
 
 /*

@@ -32,12 +32,23 @@ void cgroup_hierarchies_free(struct cgroup_hierarchies *hierarchies)
 	hierarchies->count = 0;
 }
 
+bool cgroup_hierarchy_has(const struct cgroup_hierarchy *hierarchy, const char *controller)
+{
+	return hierarchy->controllers &&
+	       mnt_optstr_get_option(hierarchy->controllers, controller, NULL, NULL) == 0;
+}
+
+bool cgroup_may_lack(const struct cgroup_hierarchies *hierarchies, size_t i)
+{
+	return i > 0 || cgroup_hierarchy_has(&hierarchies->items[i], CGROUP_DEVICES);
+}
+
 /* 2 for cgroup2; 1 for the v1 hierarchy that stands for the others; 0 for those. */
 static int rank(const struct cgroup_hierarchy *hierarchy)
 {
 	if (!hierarchy->controllers)
 		return 2;
-	return strstr(hierarchy->controllers, "pids") != NULL;
+	return cgroup_hierarchy_has(hierarchy, "pids");
 }
 
 static void put_best_first(struct cgroup_hierarchies *hierarchies)

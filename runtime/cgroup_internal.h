@@ -20,6 +20,17 @@ struct cgroup_hierarchies {
 	size_t count;
 };
 
+#define CGROUP_DEVICES "devices"
+
+/* Whether it is a v1 hierarchy with that controller. */
+bool cgroup_hierarchy_has(const struct cgroup_hierarchy *hierarchy, const char *controller);
+
+/*
+ * Whether a container may be without a directory in hierarchy i: systemd makes its
+ * scopes in its own hierarchy only, and the virtual machine has none of devices.
+ */
+bool cgroup_may_lack(const struct cgroup_hierarchies *hierarchies, size_t i);
+
 /* Writes a short file of a cgroup in one write. Returns -1 with errno set. */
 int cgroup_write_file(int directory, const char *name, const char *text);
 

@@ -4,12 +4,13 @@
 #include <string.h>
 
 #include "cleanup.h"
+#include "config_file.h"
 #include "container.h"
 #include "process_identity.h"
 #include "textfile.h"
 
-#define STATE_SIZE_MAX	    (4u << 20)
-#define CONFIG_SIZE_MAX	    (64u << 20)
+/* All annotations that a config may have, printed for people. */
+#define STATE_SIZE_MAX	    (4 * CONFIG_SIZE_MAX)
 #define OCI_VERSION_UNKNOWN "1.0.2"
 
 /* create was killed before it had written anything that can be read. */
@@ -81,8 +82,6 @@ struct oci_config *container_config(const struct container *container, struct er
 		error_set(err, ENOMEM, "config.json of container %s", container->id);
 		return NULL;
 	}
-	text = textfile_read(AT_FDCWD, path, CONFIG_SIZE_MAX, &size, err);
-	if (!text || config_parse(text, size, &config, err))
-		return NULL;
+	(void)config_file_load(path, &text, &size, &config, err);
 	return config;
 }

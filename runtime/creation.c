@@ -234,11 +234,12 @@ static int ask_for_process(struct creation *creation, int standin, int signals, 
 static int hand_over(const struct creation_request *request, struct creation *creation,
 		     struct error *err)
 {
-	const struct cgroup_settings *limits = &creation->config->resources.host;
+	const struct oci_config *config = creation->config;
+	const char *cgroup = creation->state.cgroup_path;
 
-	/* now: the boot is ours, and not to be slow for it */
-	if (creation->state.cgroup_path &&
-	    cgroup_set_limits(creation->state.cgroup_path, limits, err))
+	/* now: the boot is ours, and not to be slow for it or to want for a device */
+	if (cgroup && (cgroup_set_limits(cgroup, &config->resources.host, err) ||
+		       cgroup_set_devices(cgroup, &config->devices, err)))
 		return -1;
 	if (!request->pid_file)
 		return 0;

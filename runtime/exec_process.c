@@ -7,17 +7,15 @@
 
 #include <ctype.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <stdint.h>
 #include <string.h>
 
 #include "capabilities.h"
 #include "cleanup.h"
-#include "textfile.h"
+#include "config_file.h"
 
-#define CONFIG_SIZE_MAX (64u << 20)
-#define ID_MAX		UINT32_MAX
+#define ID_MAX UINT32_MAX
 
 void exec_flags_free(struct exec_flags *flags)
 {
@@ -158,14 +156,17 @@ static char *text_from_flags(const struct exec_flags *flags, const char *config_
 	char *made = NULL;
 	size_t size;
 
-	text = textfile_read(AT_FDCWD, config_path, CONFIG_SIZE_MAX, &size, err);
-	if (!text || config_parse(text, size, &config, err))
+	if (config_file_load(config_path, &text, &size, &config, err))
 		return NULL;
 	if (!flags->args[0])
 		error_set(err, 0, "process args cannot be empty");
 	else if (!change(flags, &config->process, err))
 		made = process_print(&config->process, err);
 	config_free(config);
+	if (made && strlen(made) > CONFIG_SIZE_MAX) {
+		error_set(err, 0, "a process of more than %u bytes", CONFIG_SIZE_MAX);
+		free(steal_pointer(&made));
+	}
 	return made;
 }
 
@@ -175,7 +176,7 @@ int exec_process_make(const struct exec_flags *flags, const char *config_path,
 	size_t size;
 
 	if (flags->process) {
-		*text = textfile_read(AT_FDCWD, flags->process, CONFIG_SIZE_MAX, &size, err);
+		*text = config_file_read(flags->process, &size, err);
 		if (*text && process_parse(*text, size, process, err))
 			return error_prefix(err, "%s", flags->process);
 	} else {

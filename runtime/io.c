@@ -21,11 +21,11 @@
 #include <unistd.h>
 
 #include "cleanup.h"
+#include "config_file.h"
 #include "fdpass.h"
 #include "io_confine.h"
 #include "log.h"
 #include "share_watch.h"
-#include "textfile.h"
 
 /* epoll data of the fds that are no streams; a stream's address is none of them. */
 enum { EVENT_MONITOR = 2, EVENT_WAKE = 4, EVENT_SOCKETS = 6, EVENT_PORT = 8 };
@@ -44,9 +44,7 @@ static int prepare(struct io *io, const char *config_path, struct error *err)
 {
 	struct error why = { 0 };
 
-	io->config_text = textfile_read(AT_FDCWD, config_path, WIRE_CONTROL_MAX_TO_GUEST,
-					&io->config_size, err);
-	if (!io->config_text || config_parse(io->config_text, io->config_size, &io->config, err))
+	if (config_file_load(config_path, &io->config_text, &io->config_size, &io->config, err))
 		return -1;
 	if (gethostname(io->hostname, sizeof(io->hostname) - 1))
 		return error_set(err, errno, "gethostname");

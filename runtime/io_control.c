@@ -16,6 +16,10 @@
 #include "cleanup.h"
 #include "control.h"
 #include "fdpass.h"
+#include "log.h"
+
+_Static_assert(CONFIG_SIZE_MAX + (1u << 20) <= WIRE_CONTROL_MAX_TO_GUEST,
+	       "a config fits into a message, with its shares");
 
 int io_tell_monitor(struct io *io, const struct io_message *message, struct error *err)
 {
@@ -124,7 +128,7 @@ static char *read_text(int fd, struct error *err)
 	struct stat st;
 	ssize_t n;
 
-	if (fstat(fd, &st) || st.st_size > (off_t)WIRE_CONTROL_MAX_TO_GUEST) {
+	if (fstat(fd, &st) || st.st_size > (off_t)CONFIG_SIZE_MAX) {
 		error_set(err, errno, "process.json is unreadable or too large");
 		return NULL;
 	}
@@ -162,6 +166,7 @@ static int request_create(struct io *io, struct control_message *control,
 	control->shm_size = io->shm_size;
 	control->hostname = io->hostname;
 	control->bundle = (char *)io->bundle;
+	control->refuse_devices = message->flags & IO_REFUSE_DEVICES;
 	return io_control_send(io, control, err);
 }
 
@@ -235,6 +240,10 @@ static int receive_reply(struct io *io, const struct control_message *control, s
 		process->refused = control->error;
 	}
 	free(found);
+	if (control->warning) {
+		error_sanitize(control->warning);
+		log_warning("%s", control->warning);
+	}
 	if (control->error) {
 		reply.value = 1;
 		snprintf(reply.text, sizeof(reply.text), "%s", control->error);

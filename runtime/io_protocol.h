@@ -25,7 +25,7 @@ enum io_op {
 	 * (vm.h, vm_memory). The guest may be booting already.
 	 */
 	IO_OPEN_CHANNEL = 1,
-	IO_CREATE, /* seq, process, text: container id; fds: stdin, stdout, stderr, or pty */
+	IO_CREATE, /* seq, process, flags, text: container id; fds: stdin, stdout, stderr, or pty */
 	IO_START,  /* seq, process: the container's first, text: container id */
 	IO_EXEC,   /* seq, process, text: container id; fds: process.json, then stdio */
 	IO_SIGNAL, /* seq, process (0 with all), value: signal, flags, text: container id */
@@ -38,9 +38,10 @@ enum io_op {
 	IO_CLOSED,    /* the guest has closed the channel; io ends */
 };
 
-#define IO_TERMINAL 0x1
-#define IO_ALL	    0x2
-#define IO_MEMORY   0x4
+#define IO_TERMINAL	  0x1
+#define IO_ALL		  0x2
+#define IO_MEMORY	  0x4
+#define IO_REFUSE_DEVICES 0x8
 
 struct io_message {
 	uint32_t op;

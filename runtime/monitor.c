@@ -21,10 +21,9 @@
 
 #include "cgroup.h"
 #include "cleanup.h"
+#include "config_file.h"
 #include "log.h"
 #include "monotonic.h"
-#include "textfile.h"
-#include "wire.h"
 
 #define CREATOR_FD    3
 #define LOCK_TRIES    50
@@ -235,8 +234,7 @@ static int load_config(struct monitor *monitor, struct error *err)
 
 	if (!path)
 		return error_set(err, ENOMEM, "config.json");
-	text = textfile_read(AT_FDCWD, path, WIRE_CONTROL_MAX_TO_GUEST, &size, err);
-	return text ? config_parse(text, size, &monitor->config, err) : -1;
+	return config_file_load(path, &text, &size, &monitor->config, err);
 }
 
 static int prepare(struct monitor *monitor, struct error *err)

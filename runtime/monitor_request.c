@@ -253,6 +253,8 @@ static int request_create(struct monitor *monitor, struct monitor_client *client
 	for (int i = 0; i < stdio_count(request); i++)
 		monitor->create_stdio[i] = steal_fd(&fds[1 + i]);
 	monitor->create_flags = request->flags & MONITOR_TERMINAL ? IO_TERMINAL : 0;
+	if (monitor->settings.host_devices == HOST_DEVICES_REFUSE)
+		monitor->create_flags |= IO_REFUSE_DEVICES;
 	monitor->create_waiting = true;
 	monitor_create_forward(monitor);
 	return 0;

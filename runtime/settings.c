@@ -31,11 +31,12 @@ struct setting {
 
 #define AT(member) offsetof(struct settings, member)
 
-/* In the order of the enums in settings.h, each of which begins with "auto". */
+/* In the order of the enums in settings.h; the first one is the default. */
 static const char *const hypervisors[] = { "auto", "xen", "qemu", NULL };
 static const char *const xen_types[] = { "auto", "pv", "pvh", NULL };
 static const char *const accelerators[] = { "auto", "kvm", "tcg", NULL };
 
+static const char *const host_devices_words[] = { "skip", "refuse", NULL };
 static const char *const template_uses[] = { "auto", "off", NULL };
 /* What follows "org.vxn." */
 static const char *const annotations[] = { "cache", NULL };
@@ -59,6 +60,7 @@ static const struct setting settings_table[] = {
 	{ "boot_timeout", SETTING_NUMBER, AT(boot_timeout_s), 1, 3600, NULL },
 	{ "share_threads", SETTING_NUMBER, AT(share_threads), 1, 64, NULL },
 	{ "cache", SETTING_WORD, AT(cache), 0, 0, cache_words },
+	{ "host_devices", SETTING_WORD, AT(host_devices), 0, 0, host_devices_words },
 	{ "allow_vm", SETTING_SET, AT(allow_vm), 0, 0, vm_words },
 	{ "allow_annotations", SETTING_SET, AT(allow_annotations), 0, 0, annotations },
 };

@@ -20,6 +20,8 @@
  *	share_threads	worker threads that serve files, 4
  *	cache		how long a guest believes what it was told of shared files: "auto" (the
  *			default), "always" or "none" (cache.h)
+ *	host_devices	what becomes of devices in config.json that the VM has no driver for:
+ *			"skip" (the default): a warning, and they can't be opened; "refuse"
  *	allow_vm	["kernel", "initrd", "parameters"]: what config.json's vm.kernel may
  *			set; by default nothing
  *	allow_annotations	["cache"]: what config.json's annotations org.vxn.* may set
@@ -34,6 +36,7 @@
 enum hypervisor { HYPERVISOR_AUTO, HYPERVISOR_XEN, HYPERVISOR_QEMU };
 enum xen_type { XEN_TYPE_AUTO, XEN_TYPE_PV, XEN_TYPE_PVH };
 enum qemu_template_use { QEMU_TEMPLATE_AUTO, QEMU_TEMPLATE_OFF };
+enum host_devices { HOST_DEVICES_SKIP, HOST_DEVICES_REFUSE };
 enum accelerator { ACCELERATOR_AUTO, ACCELERATOR_KVM, ACCELERATOR_TCG };
 
 struct settings {
@@ -51,6 +54,7 @@ struct settings {
 	unsigned int boot_timeout_s;
 	unsigned int share_threads;
 	enum share_cache cache;
+	enum host_devices host_devices;
 	unsigned int allow_vm;		/* bits, by the names in settings.c */
 	unsigned int allow_annotations; /* the same */
 	char *kernel_parameters; /* in addition; set by settings_apply_config alone, NULL = none */

@@ -54,9 +54,13 @@ char *textfile_read(int directory, const char *path, size_t max, size_t *size, s
 		return NULL;
 	}
 	text = read_all(fd, max, size);
-	if (!text)
+	if (text)
+		return text;
+	if (errno == EFBIG)
+		error_set(err, EFBIG, "read %s: more than %zu bytes", path, max);
+	else
 		error_set(err, errno, "read %s", path);
-	return text;
+	return NULL;
 }
 
 static int write_all(int fd, const char *text, size_t size)

@@ -9,7 +9,8 @@
 
 /*
  * The file's bytes and a NUL after them, to be freed; NULL with err set, its
- * errnum that of open(2), EFBIG when it is larger than max. directory as of
+ * errnum that of open(2), EFBIG, and max in the message, when it is
+ * larger than that. directory as of
  * openat(2).
  */
 char *textfile_read(int directory, const char *path, size_t max, size_t *size, struct error *err);

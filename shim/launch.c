@@ -30,8 +30,6 @@
 #include "launcher.h"
 #include "signals.h"
 
-#define CONFIG_SIZE_MAX (16u << 20)
-
 static void say(enum launch_message_type type, const struct error *err)
 {
 	struct launch_message message = { .type = type };
@@ -60,7 +58,7 @@ static char *read_file(const char *path, size_t *size, struct error *err)
 		return NULL;
 	}
 	if (status.st_size > CONFIG_SIZE_MAX) {
-		error_set(err, EFBIG, "read %s", path);
+		error_set(err, EFBIG, "read %s: more than %u bytes", path, CONFIG_SIZE_MAX);
 		return NULL;
 	}
 	text = malloc(status.st_size + 1);

@@ -169,6 +169,12 @@ static inline bool config_has_new_namespace(const struct oci_config *config,
 }
 
 /*
+ * The bytes of a config.json, or process.json, that whoever reads one takes at most. It
+ * goes to the guest in one message, with what is said of its mounts (wire.h).
+ */
+#define CONFIG_SIZE_MAX (3u << 20)
+
+/*
  * Parses and validates. On failure *config is NULL. The result is released by
  * config_free. Errors: broken JSON, a member of a wrong type, ociVersion absent
  * or not of major version 1, process.args or process.cwd absent, root.path

@@ -67,11 +67,13 @@ static const struct member members[] = {
 	MEMBER(shm_size, MEMBER_U64, OP(CREATE), 0),
 	MEMBER(hostname, MEMBER_STRING, OP(CREATE), 0),
 	MEMBER(bundle, MEMBER_STRING, OP(CREATE), 0),
+	MEMBER(refuse_devices, MEMBER_BOOL, OP(CREATE), 0),
 	MEMBER(signal, MEMBER_I32, OP(SIGNAL), 0),
 	MEMBER(all, MEMBER_BOOL, OP(SIGNAL), 0),
 	MEMBER(width, MEMBER_U16, OP(RESIZE), 0),
 	MEMBER(height, MEMBER_U16, OP(RESIZE), 0),
 	MEMBER(error, MEMBER_STRING, OP(REPLY) | OP(CONNECTED), 0),
+	MEMBER(warning, MEMBER_STRING, OP(REPLY), 0),
 	MEMBER(status, MEMBER_I32, OP(EXIT), 0),
 	MEMBER(token, MEMBER_U32, OP(CONNECT) | OP(CONNECTED), OP(CONNECT) | OP(CONNECTED)),
 	MEMBER(stream, MEMBER_U32, SOCKETS, OP(CONNECT) | OP(GONE)),
@@ -474,5 +476,6 @@ void control_free(struct control_message *message)
 	free(message->hostname);
 	free(message->bundle);
 	free(message->error);
+	free(message->warning);
 	memset(message, 0, sizeof(*message));
 }

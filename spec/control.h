@@ -83,11 +83,13 @@ struct control_message {
 	uint64_t
 		shm_size; /* bytes of the host's /dev/shm for it, which is not shared; 0 = unknown */
 	char *bundle;	  /* its path on the host, for the state that hooks are given */
-	char *hostname;	  /* the host's, for a container that has none of its own; NULL = unknown */
+	bool refuse_devices; /* an error, if the guest has no driver for one */
+	char *hostname; /* the host's, for a container that has none of its own; NULL = unknown */
 	int32_t signal;
 	bool all;
 	uint16_t width, height; /* characters */
 	char *error;		/* NULL = success */
+	char *warning;		/* for the host's log, NULL = none */
 	int32_t status;
 	uint32_t token;	 /* never 0 */
 	uint32_t stream; /* of a bound socket; of its connection (connected) */

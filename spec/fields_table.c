@@ -26,7 +26,6 @@ static const char administrators[] = "the administrator chooses it, in /etc/vxn/
 static const char other_platform[] = "belongs to another platform";
 static const char no_lsm[] = "no such security module in the virtual machine";
 static const char version_1[] = "there is no such limit in version 2 of cgroups";
-static const char no_disks[] = "no block devices in the virtual machine";
 static const char no_listener[] = "a virtual machine's kernel can't ask a program on the host";
 
 const struct field_rule field_rules[] = {
@@ -115,13 +114,13 @@ const struct field_rule field_rules[] = {
 	APPLY("linux.resources.cpu.mems"), /* on the host: the virtual machine has one node */
 	APPLY("linux.resources.cpu.idle"),
 	APPLY("linux.resources.pids.limit"),
-	WARN("linux.resources.blockIO.weight", no_disks),
-	WARN("linux.resources.blockIO.leafWeight", no_disks),
-	WARN("linux.resources.blockIO.weightDevice", no_disks),
-	WARN("linux.resources.blockIO.throttleReadBpsDevice", no_disks),
-	WARN("linux.resources.blockIO.throttleWriteBpsDevice", no_disks),
-	WARN("linux.resources.blockIO.throttleReadIOPSDevice", no_disks),
-	WARN("linux.resources.blockIO.throttleWriteIOPSDevice", no_disks),
+	APPLY("linux.resources.blockIO.weight"), /* on the host: its disks */
+	WARN("linux.resources.blockIO.leafWeight", "it went with the CFQ scheduler"),
+	APPLY("linux.resources.blockIO.weightDevice"),
+	APPLY("linux.resources.blockIO.throttleReadBpsDevice"),
+	APPLY("linux.resources.blockIO.throttleWriteBpsDevice"),
+	APPLY("linux.resources.blockIO.throttleReadIOPSDevice"),
+	APPLY("linux.resources.blockIO.throttleWriteIOPSDevice"),
 	APPLY("linux.resources.hugepageLimits"),
 	WARN("linux.resources.network.classID", version_1),
 	WARN("linux.resources.network.priorities", version_1),

@@ -14,6 +14,8 @@
 #define SHARES_MAX     262144
 #define WEIGHT_MIN     1
 #define WEIGHT_MAX     10000
+#define IO_WEIGHT_MIN  10 /* of the spec: version 1's */
+#define IO_WEIGHT_MAX  1000
 #define DEFAULT_PERIOD 100000
 #define UNLIMITED      (-1)
 
@@ -39,6 +41,7 @@ static int add(struct cgroup_settings *settings, const struct json *node, const 
 	setting->file = strdup(file);
 	setting->value = NULL;
 	setting->kept_if_absent = false;
+	setting->warn_if_absent = false;
 	va_start(arguments, format);
 	length = vasprintf(&setting->value, format, arguments);
 	va_end(arguments);
@@ -233,6 +236,116 @@ static int copy_to_host(const struct json *object, struct oci_resources *resourc
 	return 0;
 }
 
+/* For a file of the host's cgroup that it may not have: schedulers bring their own. */
+static int add_io(struct oci_resources *resources, const struct json *node, const char *file,
+		  const char *device, const char *value, struct error *err)
+{
+	if (add(&resources->host, node, file, err, "%s%s", device, value) < 0)
+		return -1;
+	resources->host.items[resources->host.count - 1].warn_if_absent = true;
+	return 0;
+}
+
+/* device: "MAJOR:MINOR " or "". */
+static int add_io_weight(struct oci_resources *resources, const struct json *object,
+			 const struct json *node, const char *device, struct error *err)
+{
+	const bool all = !device[0];
+	char given[24], of_version_2[24];
+	uint64_t weight = 0;
+
+	if (json_get_uint(object, "weight", IO_WEIGHT_MAX, &weight, err) < 0)
+		return -1;
+	if (!weight)
+		return 0;
+	if (weight < IO_WEIGHT_MIN)
+		return json_error(json_member(object, "weight"), err, "must be %d to %d",
+				  IO_WEIGHT_MIN, IO_WEIGHT_MAX);
+	snprintf(given, sizeof(given), "%" PRIu64, weight);
+	/* runc's line through both ends of the two ranges */
+	snprintf(of_version_2, sizeof(of_version_2), "%" PRIu64,
+		 WEIGHT_MIN + (weight - IO_WEIGHT_MIN) * (WEIGHT_MAX - WEIGHT_MIN) /
+				      (IO_WEIGHT_MAX - IO_WEIGHT_MIN));
+	if (add_io(resources, node, all ? "blkio.weight" : "blkio.weight_device", device, given,
+		   err) < 0 ||
+	    add_io(resources, node, all ? "blkio.bfq.weight" : "blkio.bfq.weight_device", device,
+		   given, err) < 0 ||
+	    add_io(resources, node, "io.bfq.weight", device, given, err) < 0)
+		return -1;
+	return add_io(resources, node, "io.weight", device, of_version_2, err);
+}
+
+static int read_io_device(const struct json *item, char *device, size_t size, struct error *err)
+{
+	static const char *const members[2] = { "major", "minor" };
+	uint64_t numbers[2] = { 0 };
+
+	if (json_expect(item, JSON_OBJECT, err) < 0)
+		return -1;
+	for (size_t i = 0; i < 2; i++) {
+		int ret = json_get_uint(item, members[i], UINT32_MAX, &numbers[i], err);
+
+		if (ret <= 0)
+			return ret < 0 ? -1 : json_error_missing(item, members[i], err);
+	}
+	snprintf(device, size, "%" PRIu64 ":%" PRIu64 " ", numbers[0], numbers[1]);
+	return 0;
+}
+
+struct throttle {
+	const char *member;
+	const char *file, *key; /* of version 1; in io.max */
+};
+
+static int read_throttle(const struct json *item, const struct throttle *throttle,
+			 struct oci_resources *resources, struct error *err)
+{
+	char device[48], rate[24], limit[32];
+	uint64_t number = 0;
+
+	if (read_io_device(item, device, sizeof(device), err) < 0 ||
+	    json_get_uint(item, "rate", UINT64_MAX, &number, err) < 0)
+		return -1;
+	snprintf(rate, sizeof(rate), "%" PRIu64, number);
+	/* 0 is no limit; version 2 has a word for it */
+	snprintf(limit, sizeof(limit), "%s=%s", throttle->key, number ? rate : "max");
+	if (add_io(resources, item, throttle->file, device, rate, err) < 0)
+		return -1;
+	return add_io(resources, item, "io.max", device, limit, err);
+}
+
+/* Of the host's disks, by their numbers there: there are none in the virtual machine. */
+static int read_block_io(const struct json *object, struct oci_resources *resources,
+			 struct error *err)
+{
+	static const struct throttle throttles[] = {
+		{ "throttleReadBpsDevice", "blkio.throttle.read_bps_device", "rbps" },
+		{ "throttleWriteBpsDevice", "blkio.throttle.write_bps_device", "wbps" },
+		{ "throttleReadIOPSDevice", "blkio.throttle.read_iops_device", "riops" },
+		{ "throttleWriteIOPSDevice", "blkio.throttle.write_iops_device", "wiops" },
+	};
+	const struct json *io = NULL, *array = NULL;
+	char device[48] = "";
+
+	if (json_get_object(object, "blockIO", &io, err) < 0 ||
+	    add_io_weight(resources, io, json_member(io, "weight"), "", err) < 0 ||
+	    json_get_array(io, "weightDevice", &array, err) < 0)
+		return -1;
+	for (const struct json *item = json_first(array); item; item = item->next)
+		if (read_io_device(item, device, sizeof(device), err) < 0 ||
+		    add_io_weight(resources, item, item, device, err) < 0)
+			return -1;
+	for (size_t i = 0; i < sizeof(throttles) / sizeof(throttles[0]); i++) {
+		array = NULL;
+		if (json_get_array(io, throttles[i].member, &array, err) < 0)
+			return -1;
+		for (const struct json *item = json_first(array); item; item = item->next)
+			if (read_throttle(item, &throttles[i], resources, err) < 0)
+				return -1;
+	}
+	return 0;
+}
+
 static int read_pids(const struct json *object, struct oci_resources *resources, struct error *err)
 {
 	const struct json *pids = NULL;
@@ -297,7 +410,7 @@ int resources_read(const struct json *linux_, struct oci_resources *resources, s
 	if (json_get_object(linux_, "resources", &object, err) < 0 ||
 	    read_memory(object, resources, err) < 0 || read_cpu(object, resources, err) < 0 ||
 	    read_host_cpu(object, resources, err) < 0 || read_pids(object, resources, err) < 0 ||
-	    copy_to_host(object, resources, err) < 0 ||
+	    copy_to_host(object, resources, err) < 0 || read_block_io(object, resources, err) < 0 ||
 	    json_get_array(object, "hugepageLimits", &hugepages, err) < 0 ||
 	    json_get_object(object, "unified", &unified, err) < 0)
 		return -1;

@@ -18,6 +18,7 @@ struct cgroup_setting {
 	char *file;	     /* in the cgroup's directory; has no '/' */
 	char *value;	     /* each of its lines is a write */
 	bool kept_if_absent; /* a kernel without the file has nothing to be limited */
+	bool warn_if_absent; /* where none of those of the same field, one after another, is */
 };
 
 /* In the order in which the kernel takes them. */
@@ -30,7 +31,7 @@ struct oci_resources {
 	struct cgroup_settings inside;
 	/*
 	 * For the cgroup on the host, files of both versions: each is for where it is
-	 * found. Time and processors only: the rest is the virtual machine's size.
+	 * found. Time, processors and disk traffic: the rest is the virtual machine's size.
 	 */
 	struct cgroup_settings host;
 	/*

@@ -89,7 +89,10 @@
 #define WIRE_MESSAGE_COST  4u
 #define WIRE_SOCKETS_MAX   256u /* connections of a VM, asked for or open */
 
-/* Limits of a whole CONTROL text, all its frames together. */
+/*
+ * Limits of a whole CONTROL text, all its frames together. To the guest it holds a config
+ * of CONFIG_SIZE_MAX (config.h) and what is said of its mounts.
+ */
 #define WIRE_CONTROL_MAX_TO_GUEST (4u << 20)
 #define WIRE_CONTROL_MAX_TO_HOST  (16u << 10)
 

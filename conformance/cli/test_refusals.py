@@ -100,6 +100,8 @@ def test_bundles():
         refused_bundle(bundle, bundle.path + '/config.json: ', 'JSON broken at byte %d' % at)
     bundle.write(text + 'x')
     refused_bundle(bundle, bundle.path + '/config.json: 1:', 'more after the JSON')
+    os.truncate(bundle.path + '/config.json', 100 << 20)
+    refused_bundle(bundle, bundle.path + '/config.json: more than 3145728 bytes', '100 MiB')
 
 
 def change(path, value):

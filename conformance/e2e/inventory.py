@@ -99,7 +99,9 @@ def links():
 
 
 def loops():
-    return {path for path in glob.glob("/sys/block/loop*/loop/backing_file")}
+    """Those of others on this machine are of files that are not here."""
+    files = {path: read(path).strip() for path in glob.glob("/sys/block/loop*/loop/backing_file")}
+    return {path for path, file in files.items() if os.path.exists(file) or file.endswith(" (deleted)")}
 
 
 PARTS = {"process": processes, "mount": mounts, "namespace": namespaces, "file": files, "cgroup": cgroups, "interface": links,

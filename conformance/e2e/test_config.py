@@ -110,6 +110,39 @@ def exec_inherits(t):
 
 
 @test(17, vxn=True)
+def large_files(t):
+    """the largest config.json and process.json that are taken pass through to the guest; a byte more is an error"""
+    limit = 3 << 20
+    environment = [f"V{i}={'x' * 100_000}" for i in range(5)]
+
+    def filled(value, size):
+        """As text of that size: what nobody knows is passed on, too."""
+        value["x"] = ["f" * 1000] * (limit // 1200)
+        return json.dumps({**value, "y": "f" * (size - len(json.dumps({**value, "y": ""})))})
+
+    def run(size):
+        bundle = t.bundle(["sh", "-c", "echo ${#V4} $#"], edit=edited(lambda _c, process, _l: process["env"].extend(environment)))
+        with open(bundle + "/config.json", "r+") as file:
+            config = json.load(file)
+            file.seek(0)
+            file.write(filled(config, size))
+        return bundle, t.rt("run", "--bundle", bundle, t.claim())
+
+    _, result = run(limit)
+    t.equal("config.json", (result.status, result.out), (0, "100000 0\n"), result)
+    bundle, result = run(limit + 1)
+    t.ok("of a byte more: refused, by name and size", result.status == 1 and f"{bundle}/config.json: more than {limit} bytes" in result.err,
+         result)
+    container = t.start()
+    process = {"args": ["sh", "-c", "echo ${#V4}"], "cwd": "/", "env": ["PATH=/bin", *environment]}
+    result = container.exec(options=("--process", t.file("process.json", filled(process, limit))))
+    t.equal("process.json", (result.status, result.out), (0, "100000\n"), result)
+    path = t.file("process.json", filled(process, limit + 1))
+    result = container.exec(options=("--process", path))
+    t.ok("of a byte more: refused, by name and size", result.status != 0 and f"{path}: more than {limit} bytes" in result.err, result)
+
+
+@test(17, vxn=True)
 def exec_affinity(t):
     """process.execCPUAffinity: where the processes that join a container run"""
     look = ["sh", "-c", "grep Cpus_allowed_list /proc/self/status | cut -f 2"]

@@ -1,5 +1,8 @@
 """17: linux.devices and linux.resources.devices, from inside the container."""
+import os
+
 from harness import IMAGE, test
+from hypervisor import read
 from test_config import edited, refused
 from volumes import ALL_CAPABILITIES
 
@@ -37,6 +40,25 @@ def device_nodes(t):
               "full character special file 1:7 666 0:0\n755\n 00 00 00\npts/ptmx\n")
     t.equal("they are as the config says, and default ones beside them", result.out, wanted, result)
     t.ok("one without a driver can't be opened", result.status == 1 and "/dev" not in result.out and "disk" in result.err, result)
+
+
+@test(17, vxn=True)
+def device_nodes_without_driver(t):
+    """linux.devices that the guest's kernel can't serve: the setting host_devices"""
+    made = [device("/dev/null", "c", 1, 3), device("/dev/tty7", "c", 136, 7), device("/dev/loop3", "b", 7, 3), device("/dev/p", "p"),
+            device("/dev/strange", "c", 4000, 1), *(device(f"/dev/disk{i}", "b", 4000, i) for i in range(12))]
+    change = edited(lambda _c, _p, linux: linux.update(devices=made))
+    result = t.run(["ls", "/dev/strange", "/dev/disk11"], edit=change)
+    t.equal("skip: the nodes are there", (result.status, result.err), (0, ""), result)
+    found = [line for line in read(t.log).splitlines() if "no driver" in line]
+    t.ok("... and one warning names some of them", len(found) == 1 and "for 13: /dev/strange, /dev/disk0," in found[0] and
+         found[0].rstrip('"').endswith(", ...") and "disk9" not in found[0] and "loop" not in found[0], found)
+    with t.settings(host_devices="refuse"):
+        result = t.run(["true"], edit=change)
+        t.ok("refuse: an error names the first", result.status == 1 and
+             "linux.devices[4]: the virtual machine has no driver for /dev/strange (c 4000:1)" in result.err, result)
+        result = t.run(["true"], edit=edited(lambda _c, _p, linux: linux.update(devices=made[:4])))
+        t.equal("refuse: others are taken", (result.status, result.err), (0, ""), result)
 
 
 @test(17)
@@ -131,6 +153,40 @@ def device_access_defaults(t):
     container = t.start(edit=edited(change))
     result = container.exec("sh", "-c", "mknod /tmp/kmsg c 1 11; cat /tmp/kmsg")
     t.ok("a process that joins is held by it, too", result.status == 1 and result.out == "", result)
+
+
+def devices_on_the_host(t, rules):
+    """What devices.list of the host's cgroup of a container with these rules says, None if there is none; and the container."""
+
+    def change(_config, _process, linux):
+        linux["resources"] = {"devices": rules}
+
+    container = t.start(edit=edited(change))
+    with open(f"/proc/{container.pid}/cgroup") as file:
+        path = next((path for _, names, path in (line.strip().split(":", 2) for line in file) if names == "devices"), None)
+    if path is None or not os.path.exists("/sys/fs/cgroup/devices/devices.list"):
+        return None, container
+    with open(f"/sys/fs/cgroup/devices{path}/devices.list") as file:
+        return file.read().splitlines(), container
+
+
+@test(17, vxn=True)
+def device_access_on_the_host(t):
+    """linux.resources.devices: the host's cgroup has the rules as well, where it is of version 1"""
+    found, container = devices_on_the_host(t, [DENY_ALL, allow("c", "rwm", 10, 229), allow("b", "rw", 8, 20), allow("b", "r", 8),
+                                               allow("b", "w", 8, 20, yes=False)])
+    if found is None:
+        t.skip("the rules", "no hierarchy of devices here")
+        return
+    t.equal("those of the config come first, in order", found[:3], ["c 10:229 rwm", "b 8:20 r", "b 8:* r"])
+    always = {"c *:* m", "b *:* m", "c 1:3 rwm", "c 5:2 rwm", "c 136:* rwm"}
+    t.ok("then those of every container", always <= set(found[3:]), found)
+    result = container.exec("true")
+    t.equal("a process can be started there", (result.status, result.err), (0, ""), result)
+    found, _ = devices_on_the_host(t, [allow("a", "r", 1, 11)])
+    t.equal("a rule for any type allows no more than it says", found[:2], ["b 1:11 r", "c 1:11 r"])
+    found, _ = devices_on_the_host(t, [allow("a", "rwm")])
+    t.equal("all", found, ["a *:* rwm"])
 
 
 @test(17, limit=180)

@@ -20,6 +20,16 @@ def inventory_sees(t):
         t.ok(f"a running container shows as {kind}", kind in seen, seen)
 
 
+@test(7, only="qemu")
+def sees_its_own(t):
+    """the inventory has no cgroups of others on this machine (conformance/native)"""
+    with open("/proc/self/cgroup") as file:
+        places = {line.strip().split(":", 2)[2] for line in file}
+    t.ok("the root of each hierarchy is the test's own", places <= {"/", "/native"}, places)
+    # The kernel's number for the one that a machine begins with.
+    t.ok("in a cgroup namespace of its own", os.readlink("/proc/self/ns/cgroup") != "cgroup:[4026531835]")
+
+
 @test(7, limit=3600)
 def one_after_another(t):
     """20 containers one after another (--cycles)"""
@@ -67,6 +77,7 @@ def with_engines(t):
     volume = t.folder("volume")
     # What the engines make at their first run with this image stays.
     t.podman_run("--rm", IMAGE, "true")
+    t.command(t.ctr_run("true", options=["--rm"]))
     before = Inventory()
     t.podman_run("-d", "-v", f"{volume}:/v", IMAGE, "sleep", "1000", name=name)
     result = t.podman("exec", name, "touch", "/v/made")

@@ -4,7 +4,7 @@ import os
 import time
 
 from harness import test
-from hypervisor import CURRENT
+from hypervisor import CURRENT, read
 from test_config import TOOL, edited, refused
 
 CGROUP = {"destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup", "options": ["nosuid", "noexec", "nodev", "ro"]}
@@ -91,12 +91,12 @@ def limits_refused(t):
 def limits_not_there(t):
     """linux.resources: what there is no way to apply is a warning"""
     resources = {"memory": {"swappiness": 5, "kernel": 1 << 20}, "network": {"classID": 5},
-                 "blockIO": {"weight": 10}, "rdma": {"mlx5_1": {"hcaHandles": 3}}}
+                 "blockIO": {"leafWeight": 10}, "rdma": {"mlx5_1": {"hcaHandles": 3}}}
     result = t.run(["echo", "runs"], edit=limited(resources))
     t.equal("it runs", (result.status, result.out), (0, "runs\n"), result)
     with open(t.log) as file:
         log = file.read()
-    for field in ("memory.swappiness", "memory.kernel", "network.classID", "blockIO.weight", "rdma"):
+    for field in ("memory.swappiness", "memory.kernel", "network.classID", "blockIO.leafWeight", "rdma"):
         t.equal(f"the log has it once: {field}", log.count(f"linux.resources.{field} is not applied:"), 1, log)
 
 
@@ -147,17 +147,22 @@ def rootfs_propagation(t):
     refused(t, "another word", lambda _c, _p, linux: linux.update(rootfsPropagation="moon"), "linux.rootfsPropagation")
 
 
-def host_files(pid):
-    """What the host's cgroup files say of a stand-in, by name."""
+def cgroups_of(pid):
+    """The directories of the host's cgroups that a stand-in is in."""
     with open(f"/proc/{pid}/cgroup") as file:
         places = [line.strip().split(":", 2) for line in file]
+    return [top + path for _, controllers, path in places
+            for top in ("/sys/fs/cgroup", *(f"/sys/fs/cgroup/{name}" for name in controllers.split(",") if name))]
+
+
+def host_files(pid):
+    """What they say, by name."""
     found = {}
-    for _, controllers, path in places:
-        for top in ("/sys/fs/cgroup", *(f"/sys/fs/cgroup/{name}" for name in controllers.split(","))):
-            for name in ("cpu.shares", "cpu.cfs_quota_us", "cpu.cfs_period_us", "cpu.weight", "cpu.max", "cpuset.cpus", "cpuset.mems"):
-                with contextlib.suppress(OSError):
-                    with open(f"{top}{path}/{name}") as file:
-                        found[name] = file.read().strip()
+    for place in cgroups_of(pid):
+        for name in ("cpu.shares", "cpu.cfs_quota_us", "cpu.cfs_period_us", "cpu.weight", "cpu.max", "cpuset.cpus", "cpuset.mems"):
+            with contextlib.suppress(OSError):
+                with open(f"{place}/{name}") as file:
+                    found[name] = file.read().strip()
     return found
 
 
@@ -172,3 +177,47 @@ def limits_on_the_host(t):
     t.equal("the cgroup of its stand-in has them", found, wanted)
     result = t.run(["true"], edit=limited({"cpu": {"cpus": "0,500"}}))
     t.ok("processors that the host lacks are refused, by field", result.status == 1 and "linux.resources.cpu.cpus" in result.err, result)
+
+
+def first_disk():
+    """MAJOR, MINOR of one of the host's, None if it has none."""
+    for name in sorted(os.listdir("/sys/block")):
+        if os.path.exists(f"/sys/block/{name}/device"):
+            return tuple(int(word) for word in read(f"/sys/block/{name}/dev").split(":"))
+    return None
+
+
+@test(17, vxn=True)
+def disk_traffic_on_the_host(t):
+    """linux.resources.blockIO holds on the host, for who serves the container's files"""
+    disk = first_disk()
+    if disk is None:
+        t.skip("limits", "the host has no disk")
+        return
+    major, minor = disk
+    rates = {"throttleReadBpsDevice": 1 << 20, "throttleWriteBpsDevice": 2 << 20, "throttleReadIOPSDevice": 100,
+             "throttleWriteIOPSDevice": 200}
+    limits = {name: [{"major": major, "minor": minor, "rate": rate}] for name, rate in rates.items()}
+    container = t.start(edit=limited({"blockIO": limits}))
+    places = cgroups_of(container.pid)
+    files = {f"blkio.throttle.{name}_device": f"{major}:{minor} {rate}\n" for name, rate in
+             zip(("read_bps", "write_bps", "read_iops", "write_iops"), rates.values())}
+    old = next((place for place in places if os.path.exists(f"{place}/blkio.throttle.read_bps_device")), None)
+    new = next((place for place in places if os.path.exists(f"{place}/io.max")), None)
+    if old:
+        for where in ("", "/vm"):
+            t.equal(f"the files of version 1 have them: {where or '/'}", {name: read(f"{old}{where}/{name}") for name in files}, files)
+    elif new:
+        t.equal("io.max has them", read(f"{new}/io.max"), f"{major}:{minor} rbps=1048576 wbps=2097152 riops=100 wiops=200\n")
+    else:
+        log = read(t.log)
+        t.ok("a warning for each says that there is no way", all(
+            f"linux.resources.blockIO.{name}[0] is not applied: the host's cgroups have no file for it" in log for name in rates), log)
+    container = t.start(edit=limited({"blockIO": {"weight": 500}}))
+    found = {f"{place}/{name}" for place in cgroups_of(container.pid) for name in ("blkio.bfq.weight", "blkio.weight")
+             if os.path.exists(f"{place}/{name}")}
+    for path in found:
+        t.equal("weight", read(path).split()[-1], "500")
+    result = t.run(["true"], edit=limited({"blockIO": {"throttleReadBpsDevice": [{"major": 4000, "minor": 1, "rate": 1}]}}))
+    t.ok("a disk that the host lacks is refused, by field", not (old or new) or
+         result.status == 1 and "linux.resources.blockIO.throttleReadBpsDevice[0]" in result.err, result)

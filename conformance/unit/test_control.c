@@ -46,7 +46,8 @@ static const struct control_message round_trips[] = {
 	  .seq = UINT64_MAX,
 	  .container = (char *)"abc",
 	  .process = UINT32_MAX,
-	  .config = (char *)"{}" },
+	  .config = (char *)"{}",
+	  .refuse_devices = true },
 	{ .op = CONTROL_START, .seq = 2, .container = (char *)"abc" },
 	{ .op = CONTROL_EXEC,
 	  .seq = 3,
@@ -59,6 +60,7 @@ static const struct control_message round_trips[] = {
 	{ .op = CONTROL_RESIZE, .process = 2, .width = 65535, .height = 24 },
 	{ .op = CONTROL_REPLY, .seq = 6 },
 	{ .op = CONTROL_REPLY, .seq = 7, .error = (char *)"exec: \"x\": \xc3\xa9" },
+	{ .op = CONTROL_REPLY, .seq = 8, .warning = (char *)"linux.devices: x" },
 	{ .op = CONTROL_EXIT, .process = 2, .status = 0x8b },
 	{ .op = CONTROL_EXIT, .process = 2, .status = INT32_MIN },
 	{ .op = CONTROL_CONNECT, .token = 1, .stream = UINT32_MAX },
@@ -106,6 +108,8 @@ static void assert_same(const struct control_message *a, const struct control_me
 	assert_int_equal(a->width, b->width);
 	assert_int_equal(a->height, b->height);
 	assert_same_text(a->error, b->error);
+	assert_same_text(a->warning, b->warning);
+	assert_int_equal(a->refuse_devices, b->refuse_devices);
 	assert_int_equal(a->status, b->status);
 }
 

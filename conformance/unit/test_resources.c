@@ -84,6 +84,21 @@ static void cpus(void **state)
 	config_free(config);
 }
 
+static void assert_host_settings(const char *json, const char *const expected[][2], size_t count,
+				 bool warn)
+{
+	struct oci_config *config = parse_config(json);
+	const struct cgroup_settings *settings = &config->resources.host;
+
+	assert_int_equal(settings->count, count);
+	for (size_t i = 0; i < count; i++) {
+		assert_string_equal(settings->items[i].file, expected[i][0]);
+		assert_string_equal(settings->items[i].value, expected[i][1]);
+		assert_int_equal(settings->items[i].warn_if_absent, warn);
+	}
+	config_free(config);
+}
+
 /* Files of both versions, as the host has one or the other. */
 static void host(void **state)
 {
@@ -93,18 +108,45 @@ static void host(void **state)
 		{ "cpuset.cpus", "0" },		 { "cpuset.mems", "0" },
 		{ "cpu.weight", "20" },		 { "cpu.max", "10000 20000" },
 	};
-	struct oci_config *config =
-		parse_config(CPU("'cpus':'0','mems':'0','shares':512,'quota':10000,'period':20000,"
-				 "'realtimeRuntime':5,'realtimePeriod':0"));
-	const struct cgroup_settings *settings = &config->resources.host;
 
 	(void)state;
-	assert_int_equal(settings->count, ARRAY_SIZE(expected));
-	for (size_t i = 0; i < ARRAY_SIZE(expected); i++) {
-		assert_string_equal(settings->items[i].file, expected[i][0]);
-		assert_string_equal(settings->items[i].value, expected[i][1]);
-	}
-	config_free(config);
+	assert_host_settings(CPU("'cpus':'0','mems':'0','shares':512,'quota':10000,'period':20000,"
+				 "'realtimeRuntime':5,'realtimePeriod':0"),
+			     expected, ARRAY_SIZE(expected), false);
+}
+
+static void host_disks(void **state)
+{
+	static const char *const expected[][2] = {
+		{ "blkio.weight", "1000" },
+		{ "blkio.bfq.weight", "1000" },
+		{ "io.bfq.weight", "1000" },
+		{ "io.weight", "10000" },
+		{ "blkio.weight_device", "8:16 10" },
+		{ "blkio.bfq.weight_device", "8:16 10" },
+		{ "io.bfq.weight", "8:16 10" },
+		{ "io.weight", "8:16 1" },
+		{ "blkio.throttle.read_bps_device", "8:0 18446744073709551615" },
+		{ "io.max", "8:0 rbps=18446744073709551615" },
+		{ "blkio.throttle.write_bps_device", "8:0 0" },
+		{ "io.max", "8:0 wbps=max" },
+		{ "blkio.throttle.read_iops_device", "8:0 5" },
+		{ "io.max", "8:0 riops=5" },
+		{ "blkio.throttle.write_iops_device", "259:4294967295 6" },
+		{ "io.max", "259:4294967295 wiops=6" },
+	};
+
+	(void)state;
+	assert_host_settings(
+		RES("'blockIO':{'weight':1000,'weightDevice':[{'major':8,'minor':16,'weight':10},"
+		    "{'major':8,'minor':0,'leafWeight':10}],"
+		    "'throttleReadBpsDevice':[{'major':8,'minor':0,'rate':18446744073709551615}],"
+		    "'throttleWriteBpsDevice':[{'major':8,'minor':0,'rate':0}],"
+		    "'throttleReadIOPSDevice':[{'major':8,'minor':0,'rate':5}],"
+		    "'throttleWriteIOPSDevice':[{'major':259,'minor':4294967295,'rate':6}]}"),
+		expected, ARRAY_SIZE(expected), true);
+	assert_host_settings(RES("'blockIO':{'weight':0,'throttleReadBpsDevice':[]}"), NULL, 0,
+			     true);
 }
 
 static void time_offsets(void **state)
@@ -147,6 +189,13 @@ static const struct wrong_input wrong[] = {
 	  R "hugepageLimits[0].pageSize is no page size: \"2M\"" },
 	{ RES("'hugepageLimits':[{'pageSize':'../MB','limit':1}]"),
 	  R "hugepageLimits[0].pageSize is no page size" },
+	{ RES("'blockIO':1"), R "blockIO must be an object, is a number" },
+	{ RES("'blockIO':{'weight':9}"), R "blockIO.weight must be 10 to 1000" },
+	{ RES("'blockIO':{'weight':1001}"), R "blockIO.weight must be between 0 and 1000" },
+	{ RES("'blockIO':{'weightDevice':[{'major':1,'weight':10}]}"),
+	  R "blockIO.weightDevice[0].minor is missing" },
+	{ RES("'blockIO':{'throttleReadIOPSDevice':[{'rate':1}]}"),
+	  R "blockIO.throttleReadIOPSDevice[0].major is missing" },
 	{ RES("'unified':[]"), R "unified must be an object, is an array" },
 	{ RES("'unified':{'memory.high':1}"), R "unified.memory.high must be a string" },
 	{ RES("'unified':{'../memory.max':'1'}"), R "unified.../memory.max must be named" },
@@ -173,8 +222,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(settings),	cmocka_unit_test(cpus),
-		cmocka_unit_test(host),		cmocka_unit_test(time_offsets),
-		cmocka_unit_test(wrong_inputs),
+		cmocka_unit_test(host),		cmocka_unit_test(host_disks),
+		cmocka_unit_test(time_offsets), cmocka_unit_test(wrong_inputs),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -36,6 +36,7 @@ static void defaults(void **state)
 	assert_int_equal(settings.accelerator, ACCELERATOR_AUTO);
 	assert_int_equal(settings.boot_timeout_s, 60);
 	assert_int_equal(settings.share_threads, 4);
+	assert_int_equal(settings.host_devices, HOST_DEVICES_SKIP);
 	settings_free(&settings);
 	assert_ok(load("{}", &settings, &err), err);
 	assert_int_equal(settings.memory_mib, 512);
@@ -53,7 +54,8 @@ static void all_keys(void **state)
 		       "\"initramfs\": \"/i\", \"vcpus\": 2, \"memory\": 64, \"overhead\": 0,\n"
 		       "\"hypervisor\": \"qemu\", \"xen_type\": \"pv\", \"qemu\": \"/q\",\n"
 		       "\"qemu_user\": \"vm\", \"accelerator\": \"tcg\",\n"
-		       "\"boot_timeout\": 5, \"share_threads\": 1 }",
+		       "\"boot_timeout\": 5, \"share_threads\": 1,\n"
+		       "\"host_devices\": \"refuse\" }",
 		       &settings, &err),
 		  err);
 	assert_string_equal(settings.kernel, "/k");
@@ -68,6 +70,7 @@ static void all_keys(void **state)
 	assert_int_equal(settings.accelerator, ACCELERATOR_TCG);
 	assert_int_equal(settings.boot_timeout_s, 5);
 	assert_int_equal(settings.share_threads, 1);
+	assert_int_equal(settings.host_devices, HOST_DEVICES_REFUSE);
 	settings_free(&settings);
 }
 
@@ -89,6 +92,8 @@ static void refused(void **state)
 		{ "{\"hypervisor\": \"kvm\"}",
 		  "hypervisor is none of \"auto\", \"xen\", \"qemu\"" },
 		{ "{\"accelerator\": true}", "accelerator" },
+		{ "{\"host_devices\": \"auto\"}",
+		  "host_devices is none of \"skip\", \"refuse\": \"auto\"" },
 		{ "{\"qemu\": \"qemu\"}", "qemu is no absolute path" },
 		{ "{\"qemu_user\": \"\"}", "qemu_user is empty" },
 		{ "{\"xen_type\": \"pv\", \"xen_type\": []}", "xen_type" },
