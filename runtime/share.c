@@ -47,6 +47,8 @@ int share_protect(int mount, bool readonly, unsigned long propagation, const cha
 
 /* Of our guest's kernel (guest/kernel-fuse.patch): it sends FLUSH for files with locks even when we do without. */
 #define FLUSH_IF_LOCKED (1u << 31)
+/* guest/kernel-spare.patch: a reply to READDIR can say that there is no more. */
+#define DIR_END (1u << 28)
 
 /*
  * The INIT reply is ours to complete: libfuse 3.14 cannot agree to
@@ -66,6 +68,11 @@ static void complete_init(struct share *share, const struct iovec *iov, int coun
 	out->flags |= in->flags & FUSE_HANDLE_KILLPRIV_V2;
 	share_cache_agree(share, in, out);
 	share->flush_if_locked = in->flags & FUSE_INIT_EXT && in->flags2 & FLUSH_IF_LOCKED;
+	share->tells_end = in->flags & FUSE_INIT_EXT && in->flags2 & DIR_END;
+	if (share->tells_end) {
+		out->flags |= FUSE_INIT_EXT;
+		out->flags2 |= DIR_END;
+	}
 	changed[1].iov_base = out;
 }
 

@@ -113,6 +113,9 @@ static size_t add_plus(fuse_req_t request, struct share_node *node, const struct
 	return fuse_add_direntry_plus(request, buffer, room, entry->d_name, &param, entry->d_off);
 }
 
+/* Behind the last entry of a directory, which no kernel takes for one: ours then asks no more. */
+#define END_SIZE 8
+
 /* Returns 0 with *used bytes of entries in buffer, or an errno. */
 static int fill(fuse_req_t request, struct share_node *node, struct share_handle *handle,
 		char *buffer, size_t size, bool plus, size_t *used)
@@ -130,7 +133,13 @@ static int fill(fuse_req_t request, struct share_node *node, struct share_handle
 		*used += n;
 		advance(handle, entry);
 	}
-	return *used > 0 ? 0 : errnum;
+	if (!*used)
+		return errnum;
+	if (!errnum && node->share->tells_end && size - *used >= END_SIZE) {
+		memset(buffer + *used, 0, END_SIZE);
+		*used += END_SIZE;
+	}
+	return 0;
 }
 
 static void read_directory(fuse_req_t request, fuse_ino_t ino, size_t size, off_t offset,

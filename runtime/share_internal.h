@@ -100,6 +100,7 @@ struct share {
 	void *cookie;
 	struct fuse_request_state decoder; /* of the submitting thread */
 	atomic_bool ready;		   /* INIT was answered */
+	bool tells_end;			   /* see share_directory.c */
 	bool flush_if_locked;		   /* FLUSH comes for files with locks, asked for or not */
 	struct share *next;		   /* in the pool, under its lock */
 	bool follows_mounts;		   /* share_follow_mounts */

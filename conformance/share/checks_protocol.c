@@ -19,6 +19,9 @@
 #include "runtime/share.h"
 #include "spec/fuse_request.h"
 
+/* See guest/kernel-spare.patch. */
+#define DIR_END (1u << 28)
+
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t done = PTHREAD_COND_INITIALIZER;
 static bool answered, finished;
@@ -145,7 +148,12 @@ static int release(uint32_t opcode, uint64_t node, uint64_t handle)
 
 static void start_of_session(void)
 {
-	const struct fuse_init_in init = { .major = 7, .minor = 38, .flags = 0xffffffff };
+	const struct fuse_init_in init = {
+		.major = 7,
+		.minor = 38,
+		.flags = 0xffffffff,
+		.flags2 = DIR_END,
+	};
 	struct fuse_init_out out;
 
 	check(getattr(1) == -1, "a request before INIT is a violation");
@@ -158,6 +166,8 @@ static void start_of_session(void)
 		      !(out.flags &
 			(FUSE_WRITEBACK_CACHE | FUSE_SETXATTR_EXT | FUSE_HANDLE_KILLPRIV)),
 	      "what is agreed to, and what not");
+	check(out.flags & FUSE_INIT_EXT && out.flags2 == DIR_END,
+	      "of what our kernel has, what it says and no more");
 	check(request(FUSE_INIT, 0, &init, sizeof(init)) == -1, "a second INIT is a violation");
 	check(request(FUSE_INTERRUPT, 0, &(uint64_t){ 2 }, 8) == -2,
 	      "an INTERRUPT of what is over: no answer, and its credit back");
@@ -214,7 +224,9 @@ static void handles(void)
 	check(read_handle(FUSE_READ, file, fh) == 0, "read");
 	check(read_handle(FUSE_READ, other, fh) == EBADF, "by another node's handle: EBADF");
 	check(read_handle(FUSE_READ, directory, dh) == EBADF, "by a directory's: EBADF");
-	check(read_handle(FUSE_READDIR, directory, dh) == 0, "readdir");
+	check(read_handle(FUSE_READDIR, directory, dh) == 0 &&
+		      answer_length == sizeof(struct fuse_out_header) + 2 * 32 + 8,
+	      "readdir, two entries, and that they are the last");
 	check(read_handle(FUSE_READDIR, file, fh) == ENOTDIR &&
 		      read_handle(FUSE_READDIR, directory, fh) == EBADF,
 	      "by a file's: EBADF");
