@@ -51,6 +51,7 @@ static const struct setting settings_table[] = {
 	{ "initramfs", SETTING_PATH, AT(initramfs), 0, 0, NULL },
 	{ "vcpus", SETTING_NUMBER, AT(vcpus), 1, 128, NULL },
 	{ "memory", SETTING_NUMBER, AT(memory_mib), 32, 1u << 24, NULL },
+	{ "dom0_min_memory", SETTING_NUMBER, AT(dom0_min_memory_mib), 0, 1 << 24, NULL },
 	{ "overhead", SETTING_NUMBER, AT(overhead_mib), 0, 1u << 20, NULL },
 	{ "xen_type", SETTING_WORD, AT(xen_type), 0, 0, xen_types },
 	{ "qemu", SETTING_PATH, AT(qemu), 0, 0, NULL },

@@ -10,6 +10,8 @@
  *	vcpus		default number of virtual CPUs, 1
  *	memory		default memory of a VM in MiB, 512
  *	overhead	MiB added to a container's memory limit, 96
+ *	dom0_min_memory	Xen: MiB that Dom0 keeps when it is made smaller for a VM; 0 (the default): it
+ *			is not. Xen takes no less than 128
  *	xen_type	"pvh" or "pv"; default: "pvh" where the hypervisor has hvm, else "pv"
  *	qemu		path of QEMU, /usr/bin/qemu-system-x86_64
  *	qemu_user	the user that it runs as, "nobody"
@@ -46,6 +48,7 @@ struct settings {
 	unsigned int vcpus;
 	unsigned int memory_mib;
 	unsigned int overhead_mib;
+	unsigned int dom0_min_memory_mib;
 	enum xen_type xen_type;
 	char *qemu;
 	char *qemu_user;

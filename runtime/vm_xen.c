@@ -18,8 +18,9 @@
 #include <termios.h>
 #include <unistd.h>
 
-#define LIBXL_API_VERSION 0x041400
-#include <libxl.h>
+/* first, as it says which API of libxl */
+#include "vm_xen_memory.h"
+
 #include <libxl_event.h>
 #include <libxl_utils.h>
 #include <xenstore.h>
@@ -42,6 +43,7 @@ struct vm {
 	libxl_ctx *ctx;
 	struct xs_handle *store;
 	uint32_t domid;
+	uint64_t memory_mib, most_mib; /* that it is to have, and may have when there is more */
 	int console;
 };
 
@@ -130,25 +132,6 @@ static struct vm *vm_open(struct error *err)
 	return vm;
 }
 
-/* libxl would fail too, but only its log would say how much is missing. */
-static int check_free_memory(struct vm *vm, uint64_t needed_mib, struct error *err)
-{
-	libxl_physinfo info;
-	uint64_t free_mib;
-
-	libxl_physinfo_init(&info);
-	if (libxl_get_physinfo(vm->ctx, &info))
-		return error_set(err, 0, "ask Xen for its free memory");
-	free_mib = (info.free_pages + info.scrub_pages) / 256;
-	libxl_physinfo_dispose(&info);
-	if (free_mib < needed_mib)
-		return error_set(
-			err, 0,
-			"not enough memory for the VM: it needs %llu MiB, Xen has %llu MiB free",
-			(unsigned long long)needed_mib, (unsigned long long)free_mib);
-	return 0;
-}
-
 static libxl_domain_type choose_type(struct vm *vm, enum xen_type wanted)
 {
 	libxl_physinfo info;
@@ -201,14 +184,27 @@ static int fill_domain_config(struct vm *vm, const struct vm_config *config,
 	return 0;
 }
 
+/* That a container's limit is larger than what is free is no reason not to begin. */
+static uint64_t least_memory(const struct vm_config *config)
+{
+	return config->memory_mib < config->settings->memory_mib ? config->memory_mib
+								 : config->settings->memory_mib;
+}
+
 static int create_domain(struct vm *vm, const struct vm_config *config, struct error *err)
 {
+	CLEANUP_CLOSE int lock = -1;
 	libxl_domain_config domain;
 	int result;
 
 	libxl_domain_config_init(&domain);
 	result = fill_domain_config(vm, config, &domain, err);
+	if (!result)
+		result = xen_memory_reserve(vm->ctx, &domain, least_memory(config),
+					    config->settings->dom0_min_memory_mib, &lock, err);
 	if (!result) {
+		vm->memory_mib = domain.b_info.target_memkb / 1024;
+		vm->most_mib = domain.b_info.max_memkb / 1024;
 		vm->domid = (uint32_t)INVALID_DOMID;
 		result = libxl_domain_create_new(vm->ctx, &domain, &vm->domid, NULL, NULL);
 		if (result) {
@@ -236,10 +232,14 @@ static int xen_create(const struct vm_config *config, struct vm **result, struct
 		vm_free(vm);
 		return -1;
 	}
-	if (check_free_memory(vm, config->memory_mib, err) || create_domain(vm, config, err)) {
+	if (create_domain(vm, config, err)) {
 		vm_free(vm);
 		return -1;
 	}
+	if (vm->memory_mib < vm->most_mib)
+		log_warning("the VM begins with %llu MiB of %llu, as there are not more; it gets "
+			    "what other VMs leave",
+			    (unsigned long long)vm->memory_mib, (unsigned long long)vm->most_mib);
 	*result = vm;
 	return 0;
 }
@@ -307,6 +307,7 @@ static int xen_set_memory(struct vm *vm, uint64_t memory_mib, struct error *err)
 		return error_set(err, 0, "give domain %u %llu MiB: %s (libxl error %d)", vm->domid,
 				 (unsigned long long)memory_mib,
 				 vm->logger.last[0] ? vm->logger.last : "no reason given", result);
+	vm->memory_mib = memory_mib;
 	return 0;
 }
 
@@ -341,6 +342,20 @@ static enum vm_end end_of_shutdown(libxl_shutdown_reason reason)
 		       : VM_CRASHED;
 }
 
+/* A domain has ended: this one gets of what it had, until it has all that it may. */
+static void grow(struct vm *vm)
+{
+	struct error err = { 0 };
+	uint64_t free_mib, wanted;
+
+	if (vm->memory_mib >= vm->most_mib || xen_memory_free(vm->ctx, &free_mib, &err))
+		return;
+	wanted =
+		vm->most_mib - vm->memory_mib < free_mib ? vm->most_mib : vm->memory_mib + free_mib;
+	if (xen_set_memory(vm, wanted, &err))
+		log_warning("%s", err.message);
+}
+
 static enum vm_end xen_ended(struct vm *vm)
 {
 	enum vm_end end = VM_RUNS;
@@ -357,6 +372,8 @@ static enum vm_end xen_ended(struct vm *vm)
 	else if (!result && info.shutdown)
 		end = end_of_shutdown(info.shutdown_reason);
 	libxl_dominfo_dispose(&info);
+	if (end == VM_RUNS)
+		grow(vm);
 	return end;
 }
 

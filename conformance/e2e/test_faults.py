@@ -207,14 +207,11 @@ def unknown_container(t):
 
 @test(8, vxn=True)
 def too_much_memory(t):
-    """more memory than there is"""
+    """more memory than there is, for a VM to begin with"""
     before = Inventory()
-
-    def edit(config):
-        config["linux"]["resources"] = {"memory": {"limit": 1 << 40}}
-
     id = t.new_id()
-    result = create(t, t.bundle(["true"], edit), id)
+    with t.settings(memory=1 << 20):
+        result = create(t, t.bundle(["true"]), id)
     refused(t, "create says how much is needed and how much is free", result, "memory", "MiB", "free")
     t.ok("... in numbers", len(re.findall(r"\d+ MiB", result.err)) == 2 and "1048" in result.err, result)
     gone(t, "too much memory", id, before)

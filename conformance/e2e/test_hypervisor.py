@@ -40,3 +40,59 @@ def shutdown_by_operator(t):
     t.equal("nothing is left", left_since(before), [])
     running.process.stdout.close()
     running.process.stderr.close()
+
+
+def xen_memory():
+    """MiB: what is free, and what Dom0 has."""
+    dom0 = next(line.split()[2] for line in output(["xl", "list"]).splitlines() if line.startswith("Domain-0 "))
+    return CURRENT.free_memory(), int(dom0)
+
+
+def size_of(id):
+    """MiB that the VM of that container has; 0: there is none."""
+    return sum(int(line.split()[2]) for line in output(["xl", "list"]).splitlines() if f"vxn-{id}-" in line)
+
+
+def take_the_rest(t, kernel):
+    """A domain that never runs gets all that is free."""
+    path = os.path.join(t.folder("filler"), "config")
+    with open(path, "w") as file:
+        file.write(f'name = "filler"\ntype = "pv"\nkernel = "{kernel}"\nmemory = {xen_memory()[0] - 16}\n')
+    result = t.command(["xl", "create", "-p", path])
+    t.need("a domain takes what is free", result.status == 0, result)
+    t.stack.callback(t.quietly, ["xl", "destroy", "filler"])
+
+
+@test(9, limit=300, vxn=True, only="xen")
+def memory_of_dom0(t):
+    """where all memory is Dom0's and other domains', Dom0 gives what it may, and a VM grows when another ends"""
+    def limited(limit_mib):
+        def edit(config):
+            config["linux"]["resources"] = {"memory": {"limit": limit_mib << 20}}
+        return edit
+
+    dom0 = xen_memory()[1]
+    t.stack.callback(t.quietly, ["xl", "mem-set", "0", str(dom0)])
+    take_the_rest(t, "/usr/lib/vxn/vmlinux")
+    with t.settings(memory=128):
+        id = t.claim()
+        result = t.create(t.bundle(["true"], limited(200)), id)
+        t.ok("Dom0 gives nothing unasked: refused, with what is needed and what there is",
+             result.status == 1 and all(word in result.err for word in ("MiB free", "dom0_min_memory")), result)
+    with t.settings(memory=128, dom0_min_memory=dom0):
+        result = t.create(t.bundle(["true"], limited(200)), t.claim())
+        t.ok("nor what it is to keep", result.status == 1 and f"dom0_min_memory is {dom0}" in result.err, result)
+    t.equal("it has all that it had", xen_memory()[1], dom0)
+    with t.settings(memory=128, dom0_min_memory=dom0 - 600):
+        small = t.start(["sleep", "1000"], edit=limited(100))
+        t.ok("it gives what is missing", dom0 - 600 < xen_memory()[1] < dom0, xen_memory())
+        large = t.start(["sleep", "1000"], edit=limited(1024))
+    t.ok("and no more than it may", dom0 - 600 <= xen_memory()[1] < dom0 - 300, xen_memory())
+    begun = size_of(large.id)
+    t.ok("a VM begins with less than its limit", 128 <= begun < 600, begun)
+    t.equal("it works", large.sh("echo works").out, "works\n")
+    t.command(["xl", "destroy", "filler"])
+    t.ok("and grows when there is more", wait_until(lambda: size_of(large.id) > 1024, 60), size_of(large.id))
+    seen = large.sh("sed -n 's/^MemTotal: *\\([0-9]*\\) kB/\\1/p' /proc/meminfo")
+    t.ok("which it sees inside", wait_until(lambda: int(large.sh(
+        "sed -n 's/^MemTotal: *\\([0-9]*\\) kB/\\1/p' /proc/meminfo").out) > 900 << 10, 30), seen)

@@ -29,6 +29,7 @@ static void defaults(void **state)
 	assert_int_equal(settings.vcpus, 1);
 	assert_int_equal(settings.memory_mib, 512);
 	assert_int_equal(settings.overhead_mib, 96);
+	assert_int_equal(settings.dom0_min_memory_mib, 0);
 	assert_int_equal(settings.hypervisor, HYPERVISOR_AUTO);
 	assert_int_equal(settings.xen_type, XEN_TYPE_AUTO);
 	assert_string_equal(settings.qemu, "/usr/bin/qemu-system-x86_64");
