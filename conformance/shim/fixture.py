@@ -45,17 +45,22 @@ class LaunchError(Exception):
     pass
 
 
-def load_runtime(directory, programs=BUILD, name='launch.so'):
-    """runtime/launch.c and the cgroups as a shared object, with the programs of a directory.
-    Where there is no compiler, $LAUNCH_LIBRARY is one made elsewhere for that BUILD."""
-    if 'LAUNCH_LIBRARY' in os.environ:
-        return ctypes.CDLL(shutil.copy(os.environ['LAUNCH_LIBRARY'], directory + '/launch.so'))
-    library = os.path.join(directory, name)
+def build_runtime(library, programs):
+    """runtime/launch.c and the cgroups as a shared object, with the programs of a directory."""
     sources = ['runtime/launch.c', 'runtime/launch_directory.c', 'runtime/cgroup.c',
                'runtime/cgroup_hierarchies.c', 'runtime/cgroup_systemd.c', 'spec/error.c']
     subprocess.run(['cc', '-std=gnu17', '-D_GNU_SOURCE', '-g', '-shared', '-fPIC', '-iquote', '.',
                     '-iquote', 'spec', '-DVXN_LIBEXECDIR="%s"' % programs, '-o', library] + sources +
                    ['-lmount', '-lsystemd'], cwd=TREE, check=True)
+
+
+def load_runtime(directory, programs=BUILD, name='launch.so'):
+    """Where there is no compiler, $LAUNCH_LIBRARY is one made elsewhere for that BUILD."""
+    library = os.path.join(directory, name)
+    if 'LAUNCH_LIBRARY' in os.environ:
+        shutil.copy(os.environ['LAUNCH_LIBRARY'], library)
+    else:
+        build_runtime(library, programs)
     return ctypes.CDLL(library)
 
 
