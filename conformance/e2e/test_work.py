@@ -254,8 +254,7 @@ STRESSORS = ["access", "chdir", "chmod", "chown", "copy-file", "dentry", "dir", 
              "utime", "xattr"]
 
 
-SIZES = ["hdd-bytes", "iomix-bytes", "fallocate-bytes", "seek-size", "mmap-bytes", "copy-file-bytes", "sync-file-bytes",
-         "readahead-bytes"]
+SIZES = ["hdd-bytes", "iomix-bytes", "fallocate-bytes", "seek-size", "mmap-bytes", "sync-file-bytes", "readahead-bytes"]
 
 
 @test(14, limit=1800, full=True)
@@ -267,7 +266,8 @@ def stress(t):
     with made as w:
         for name in STRESSORS:
             result = w.container.exec("stress-ng", f"--{name}", "2", "--timeout", "4s", "--verify", "--temp-path", "/work", "--mmap-file",
-                                      *(word for option in SIZES for word in (f"--{option}", "8M")), timeout=180)
+                                      *(word for option in SIZES for word in (f"--{option}", "8M")),
+                                      "--copy-file-bytes", "128M", timeout=180)
             # 4: it does not exist here, as on a host without the call.
             if result.status == 4:
                 t.skip(name, result.err.strip().split("\n")[-1])
