@@ -121,13 +121,9 @@ int xen_memory_reserve(libxl_ctx *ctx, libxl_domain_config *domain, uint64_t lea
 
 	*lock = -1;
 	if (limit_to_machine(ctx, build, err) || get_overhead(ctx, domain, &overhead, err) ||
-	    look(ctx, &have, err))
+	    (dom0_min && take_lock(lock, err)) || look(ctx, &have, err))
 		return -1;
 	most = build->max_memkb / 1024;
-	/* others may have been about it until now */
-	if (dom0_min && have.free < most + overhead &&
-	    (take_lock(lock, err) || look(ctx, &have, err)))
-		return -1;
 	if (xen_memory_plan(&have, least, most, overhead, &plan, err))
 		return -1;
 	if (plan.dom0 < have.dom0 && shrink_dom0(ctx, &have, &plan, overhead, err))

@@ -13,7 +13,7 @@
 /*
  * Sees to the memory of the domain: its b_info, which says the most that it may have, is
  * told what it begins with, at least `least` MiB, and less than the most where the machine
- * or what it begins with is small beside that. Where Dom0 had to give some, *lock is
+ * or what it begins with is small beside that. Where Dom0 may give some, *lock is
  * to be held (closed then) until the domain has it; else it is -1.
  */
 int xen_memory_reserve(libxl_ctx *ctx, libxl_domain_config *domain, uint64_t least,
