@@ -49,7 +49,7 @@ class Watch:
         self.thread.join()
 
 
-@test(12, limit=240, vxn=True)
+@test(12, limit=600, vxn=True)
 def many_files(t):
     """a volume of 30,000 files (sampled: 8,000), walked and read with 1,500 to be open"""
     directory = t.folder("volume")
@@ -70,14 +70,14 @@ def many_files(t):
     # One that stays in use from before: its node is evicted, and it is the working directory all the same.
     result = container.sh("mkdir -p /volume/kept/mnt && cd /volume/kept && find /volume -type f | wc -l &&"
                           " find /volume -type f -exec stat -c %s {} + | awk '{s += $1} END {print NR, s}' &&"
-                          " stat -c %n mnt", timeout=200)
+                          " stat -c %n mnt", timeout=400)
     t.equal("find and stat see all of them", result.out.split(), [str(count), str(count), str(size), "mnt"], result)
     with Watch(io) as watch:
-        result = container.sh("find /volume -type f -exec cat {} + | sort | uniq | wc -lc", timeout=200)
+        result = container.sh("find /volume -type f -exec cat {} + | sort | uniq | wc -lc", timeout=400)
     t.equal("each is read, and is the right one", result.out.split(), [str(count), str(size)], result)
     t.ok("many were open at a time, and never more than may be", NOFILE // 3 < watch.most < NOFILE, watch.most)
     took = memory_of(io) - before
     t.note(f"{took} KiB more in the io process for {count} files, {watch.most} descriptors")
     t.ok("its memory is bounded", took < count // 4 + 8192, took)  # KiB: some 200 bytes for each file, and room
-    result = container.sh("rm -r /volume/d* && ls /volume", timeout=200)
+    result = container.sh("rm -r /volume/d* && ls /volume", timeout=400)
     t.equal("all are removed", (result.status, result.out, os.listdir(directory)), (0, "kept\n", ["kept"]), result)
