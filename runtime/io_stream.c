@@ -294,6 +294,16 @@ static int receive_data(struct io_stream *stream, const struct wire_frame *frame
 	return stream->sink_may_block ? 0 : io_stream_sink_ready(stream, err);
 }
 
+static int use_share_credit(struct io_stream *stream, const struct wire_frame *frame,
+			    struct error *err)
+{
+	stream->share_used += frame->length;
+	if (stream->share_used > WIRE_SHARE_WINDOW)
+		return error_set(err, 0,
+				 "the guest sent more file requests than it had credit for");
+	return 0;
+}
+
 static int receive_request(struct io_stream *stream, const struct wire_frame *frame,
 			   struct error *err)
 {
@@ -303,10 +313,8 @@ static int receive_request(struct io_stream *stream, const struct wire_frame *fr
 	if (size > SHARE_MAX_REQUEST)
 		return error_set(err, 0, "the guest sent a file request of more than %u bytes",
 				 SHARE_MAX_REQUEST);
-	stream->share_used += frame->length;
-	if (stream->share_used > WIRE_SHARE_WINDOW)
-		return error_set(err, 0,
-				 "the guest sent more file requests than it had credit for");
+	if (use_share_credit(stream, frame, err))
+		return -1;
 	if (size > stream->request_capacity) {
 		size_t capacity = frame->flags & WIRE_MORE ? SHARE_MAX_REQUEST : size;
 
@@ -334,10 +342,8 @@ static int receive_pages(struct io_stream *stream, const struct wire_frame *fram
 
 	if (stream->request_size)
 		return error_set(err, 0, "the guest sent a file request amid another");
-	stream->share_used += frame->length;
-	if (stream->share_used > WIRE_SHARE_WINDOW)
-		return error_set(err, 0,
-				 "the guest sent more file requests than it had credit for");
+	if (use_share_credit(stream, frame, err))
+		return -1;
 	data = io_memory_data(stream->io, frame, err);
 	if (!data)
 		return -1;
